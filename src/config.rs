@@ -1,0 +1,273 @@
+//! The settings, read once from the environment at start.
+
+use std::env;
+
+use jiff::SignedDuration;
+
+use crate::session::Policy;
+
+/// The least length of a JWT secret, in bytes: RFC 7518 section 3.2 asks for the size of the hash output.
+pub const SECRET_MIN: usize = 32;
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the sessions are.
+    pub database: Database,
+    /// Whose word is taken for who is calling.
+    pub auth: Auth,
+    /// How long sessions last and how many there may be.
+    pub policy: Policy,
+    /// What a list of a user without a record answers.
+    pub unknown_users: UnknownUsers,
+}
+
+/// The table and how to reach it.
+#[derive(Clone)]
+pub struct Database {
+    /// `TABLE_NAME`
+    pub table: String,
+    /// `AWS_REGION`, which Lambda sets
+    pub region: String,
+    /// `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`: another engine than the region's own
+    pub endpoint: Option<String>,
+    /// `AWS_ACCESS_KEY_ID`, which Lambda sets from the function's role
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`, likewise
+    pub secret_access_key: String,
+    /// `AWS_SESSION_TOKEN`, likewise
+    pub session_token: Option<String>,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database")
+            .field("table", &self.table)
+            .field("region", &self.region)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who is calling, and who is an admin.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// `AUTH_MODE`
+    pub mode: AuthMode,
+    /// `USER_ID_CLAIM`
+    pub user_id_claim: String,
+    /// `ROLE_CLAIM`
+    pub role_claim: String,
+    /// `ADMIN_ROLE`
+    pub admin_role: String,
+    /// `ROLE_SOURCE`
+    pub role_source: RoleSource,
+    /// `JWT_ISSUER`: the `iss` that every token must carry
+    pub issuer: Option<String>,
+    /// `JWT_AUDIENCE`: the `aud` that every token must carry
+    pub audience: Option<String>,
+}
+
+/// Who verifies tokens.
+#[derive(Clone, Debug)]
+pub enum AuthMode {
+    /// This function, with a secret shared with the issuer.
+    Hs256 {
+        /// `JWT_SECRET`
+        secret: Secret,
+        /// `JWT_SECRET_PREVIOUS`, accepted too while a rotation lasts
+        previous: Option<Secret>,
+    },
+    /// API Gateway's JWT authorizer, which hands over the claims.
+    Gateway,
+}
+
+/// A key that prints as nothing.
+#[derive(Clone)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The key.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Where a caller's role is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleSource {
+    /// In the token.
+    Token,
+    /// In the caller's profile item, for tokens without a role.
+    Table,
+}
+
+/// What a list of a user without any record answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownUsers {
+    /// An empty list: nobody signed in yet.
+    Empty,
+    /// 404, for deployments that register every user.
+    NotFound,
+}
+
+/// A setting is missing or wrong. Names the variable and never shows its value, which may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not set, or empty.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// Set to something that does not fit.
+    #[error("{name} must be {takes}")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// What it takes.
+        takes: String,
+    },
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first variable that is missing or wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_vars(&|name| env::var(name).ok())
+    }
+
+    /// Reads what `lookup` finds; an empty value counts as unset, as deployment tools pass empty parameters on.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first variable that is missing or wrong.
+    pub fn from_vars(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let vars = Vars(lookup);
+        Ok(Self {
+            database: database(&vars)?,
+            auth: auth(&vars)?,
+            policy: policy(&vars)?,
+            unknown_users: vars.one_of(
+                "UNKNOWN_USERS",
+                &[
+                    ("empty", UnknownUsers::Empty),
+                    ("not_found", UnknownUsers::NotFound),
+                ],
+            )?,
+        })
+    }
+}
+
+fn database(vars: &Vars<'_>) -> Result<Database, ConfigError> {
+    Ok(Database {
+        table: vars.required("TABLE_NAME")?,
+        region: vars.required("AWS_REGION")?,
+        endpoint: vars
+            .get("AWS_ENDPOINT_URL_DYNAMODB")
+            .or_else(|| vars.get("AWS_ENDPOINT_URL")),
+        access_key_id: vars.required("AWS_ACCESS_KEY_ID")?,
+        secret_access_key: vars.required("AWS_SECRET_ACCESS_KEY")?,
+        session_token: vars.get("AWS_SESSION_TOKEN"),
+    })
+}
+
+fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
+    let gateway = vars.one_of("AUTH_MODE", &[("hs256", false), ("gateway", true)])?;
+    let mode = match gateway {
+        true => AuthMode::Gateway,
+        false => AuthMode::Hs256 {
+            secret: vars
+                .secret("JWT_SECRET")?
+                .ok_or(ConfigError::Missing("JWT_SECRET"))?,
+            previous: vars.secret("JWT_SECRET_PREVIOUS")?,
+        },
+    };
+    Ok(Auth {
+        mode,
+        user_id_claim: vars.get("USER_ID_CLAIM").unwrap_or_else(|| "sub".into()),
+        role_claim: vars.get("ROLE_CLAIM").unwrap_or_else(|| "role".into()),
+        admin_role: vars.get("ADMIN_ROLE").unwrap_or_else(|| "admin".into()),
+        role_source: vars.one_of(
+            "ROLE_SOURCE",
+            &[("token", RoleSource::Token), ("table", RoleSource::Table)],
+        )?,
+        issuer: vars.get("JWT_ISSUER"),
+        audience: vars.get("JWT_AUDIENCE"),
+    })
+}
+
+fn policy(vars: &Vars<'_>) -> Result<Policy, ConfigError> {
+    let hours = |count| SignedDuration::from_hours(count);
+    let idle = vars.number("IDLE_TIMEOUT_HOURS", 0, 0..=87_600)?;
+    Ok(Policy {
+        max_sessions: vars.number("MAX_SESSIONS", 3, 1..=1_000)? as usize,
+        lifetime: hours(vars.number("SESSION_LIFETIME_HOURS", 720, 1..=87_600)?),
+        idle_timeout: (idle > 0).then(|| hours(idle)),
+        history: hours(24 * vars.number("HISTORY_DAYS", 90, 1..=3_650)?),
+        activity_interval: SignedDuration::from_secs(vars.number(
+            "ACTIVITY_INTERVAL_SECONDS",
+            300,
+            0..=86_400,
+        )?),
+    })
+}
+
+/// The environment, with one sentence for each way a value can be wrong.
+struct Vars<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl Vars<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+
+    fn required(&self, name: &'static str) -> Result<String, ConfigError> {
+        self.get(name).ok_or(ConfigError::Missing(name))
+    }
+
+    fn secret(&self, name: &'static str) -> Result<Option<Secret>, ConfigError> {
+        match self.get(name) {
+            Some(value) if value.len() < SECRET_MIN => Err(ConfigError::Invalid {
+                name,
+                takes: format!("at least {SECRET_MIN} bytes long"),
+            }),
+            value => Ok(value.map(|value| Secret(value.into_bytes()))),
+        }
+    }
+
+    /// One of a few words; the first is the default.
+    fn one_of<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Result<T, ConfigError> {
+        let Some(value) = self.get(name) else {
+            return Ok(words[0].1);
+        };
+        let list = || {
+            words
+                .iter()
+                .map(|(word, _)| *word)
+                .collect::<Vec<_>>()
+                .join(" or ")
+        };
+        let found = words.iter().find(|(word, _)| *word == value);
+        found
+            .map(|(_, meaning)| *meaning)
+            .ok_or_else(|| ConfigError::Invalid { name, takes: list() })
+    }
+
+    fn number(
+        &self,
+        name: &'static str,
+        default: i64,
+        range: std::ops::RangeInclusive<i64>,
+    ) -> Result<i64, ConfigError> {
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
+        let takes = format!("a whole number from {} to {}", range.start(), range.end());
+        let number = value.parse().ok().filter(|number| range.contains(number));
+        number.ok_or(ConfigError::Invalid { name, takes })
+    }
+}

@@ -1,0 +1,178 @@
+//! The HTTP side: an event becomes a typed route, the route is performed, the outcome becomes an answer.
+
+mod admin;
+mod event;
+mod params;
+mod problem;
+mod route;
+mod view;
+
+use jiff::Timestamp;
+use lambda_http::http::{StatusCode, header};
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt, Response};
+use serde::Serialize;
+use tracing::Instrument;
+
+use crate::auth::{Authenticator, Caller, Credentials};
+use crate::config::{Config, RoleSource, UnknownUsers};
+use crate::store::SessionStore;
+pub use event::Event;
+use problem::Problem;
+use route::Route;
+
+/// The service: settings and clients, made once at start and used by every request.
+#[derive(Clone, Debug)]
+pub struct App {
+    auth: Authenticator,
+    store: SessionStore,
+    admin_role: String,
+    role_source: RoleSource,
+    unknown_users: UnknownUsers,
+}
+
+impl App {
+    /// A service with these settings. Opens no connection yet.
+    pub fn new(config: Config) -> Self {
+        Self {
+            store: SessionStore::new(&config.database, config.policy),
+            admin_role: config.auth.admin_role.clone(),
+            role_source: config.auth.role_source,
+            unknown_users: config.unknown_users,
+            auth: Authenticator::new(config.auth),
+        }
+    }
+
+    /// The table behind the service.
+    pub fn store(&self) -> &SessionStore {
+        &self.store
+    }
+
+    /// Answers a request at `now`. Every failure is an answer too.
+    pub async fn handle(&self, request: &Request, now: Timestamp) -> Response<Body> {
+        let request_id = request_id(request);
+        let span = tracing::info_span!("request", request_id);
+        async {
+            // Boxed: the futures of the SDK nest deeper than the compiler lays out in one piece.
+            let response = match Box::pin(self.perform(request, now)).await {
+                Ok(answer) => answer.into_response(),
+                Err(problem) => problem.log().into_response(&request_id),
+            };
+            tracing::info!(
+                method = request.method().as_str(),
+                status = response.status().as_u16(),
+                "answered"
+            );
+            response
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn perform(&self, request: &Request, now: Timestamp) -> Result<Answer, Problem> {
+        let route = Route::parse(request);
+        match route {
+            // What is wrong with a request is told to those alone who say who they are.
+            Err(problem) if problem.status() != StatusCode::BAD_REQUEST => Err(problem),
+            route => {
+                let caller = self.authenticate(request, now)?;
+                self.act(caller, route?, now).await
+            }
+        }
+    }
+
+    async fn act(&self, caller: Caller, route: Route, now: Timestamp) -> Result<Answer, Problem> {
+        match route {
+            Route::ListUser { user, list } => self.list_user(caller, user, list, now).await,
+            Route::EndUserSession { user, session, note } => {
+                self.end_user_session(caller, user, session, note, now).await
+            }
+            Route::EndUser { user, dry_run, note } => self.end_user(caller, user, dry_run, note, now).await,
+        }
+    }
+
+    fn authenticate(&self, request: &Request, now: Timestamp) -> Result<Caller, Problem> {
+        let context = request.request_context_ref();
+        let authorizer = match context {
+            Some(RequestContext::ApiGatewayV2(context)) => context.authorizer.as_ref(),
+            _ => None,
+        };
+        let credentials = Credentials {
+            authorization: header(request, header::AUTHORIZATION.as_str()),
+            gateway_claims: authorizer
+                .and_then(|authorizer| authorizer.jwt.as_ref())
+                .map(|jwt| &jwt.claims),
+        };
+        Ok(self.auth.authenticate(credentials, now)?)
+    }
+}
+
+/// A success: a status, a body and what the headers add.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    status: StatusCode,
+    body: String,
+    link: Option<String>,
+}
+
+impl Answer {
+    fn ok(body: &impl Serialize) -> Result<Self, Problem> {
+        let body = serde_json::to_string(body).map_err(Problem::internal)?;
+        Ok(Self {
+            status: StatusCode::OK,
+            body,
+            link: None,
+        })
+    }
+
+    /// Names the next page (RFC 8288).
+    fn with_next(mut self, path_and_query: Option<String>) -> Self {
+        self.link = path_and_query.map(|next| format!("<{next}>; rel=\"next\""));
+        self
+    }
+
+    fn into_response(self) -> Response<Body> {
+        let link = self.link.and_then(|link| link.parse().ok());
+        let mut response = respond(self.status, "application/json", self.body);
+        if let Some(link) = link {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        response
+    }
+}
+
+/// Every answer: not to be kept by anyone on the way, nor taken for another type.
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in headers {
+        response
+            .headers_mut()
+            .insert(name, header::HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn header<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+/// The gateway's name for the request; the runtime's where there is no gateway.
+fn request_id(request: &Request) -> String {
+    let from_gateway = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
+        _ => None,
+    };
+    from_gateway
+        .or_else(|| {
+            request
+                .lambda_context_ref()
+                .map(|context| context.request_id.clone())
+        })
+        .unwrap_or_default()
+}

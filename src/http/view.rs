@@ -1,0 +1,84 @@
+//! What leaves the service: lists of allowed fields. A stored item never serialises straight to a client.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::session::{DeviceType, EndReason, Note, Policy, Session, SessionId, UserId};
+
+/// A session in an answer.
+#[derive(Debug, Serialize)]
+pub(super) struct SessionView<'a> {
+    id: SessionId,
+    user_id: &'a UserId,
+    device_name: &'a str,
+    device_type: DeviceType,
+    browser: &'a str,
+    os: &'a str,
+    ip_address: &'a str,
+    created_at: String,
+    last_activity: String,
+    expires_at: String,
+    is_active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_current: Option<bool>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    receipt: Option<Receipt>,
+}
+
+/// How a session ended; what is not known is `null`.
+#[derive(Debug, Serialize)]
+struct Receipt {
+    ended_at: String,
+    ended_by: Option<UserId>,
+    end_reason: EndReason,
+    end_note: Option<Note>,
+}
+
+impl<'a> SessionView<'a> {
+    /// The session as it is at `now`.
+    pub(super) fn new(session: &'a Session, now: Timestamp, policy: &Policy) -> Self {
+        let ending = session.ending(now, policy);
+        Self {
+            id: session.id,
+            user_id: &session.user_id,
+            device_name: &session.device.name,
+            device_type: session.device.kind,
+            browser: &session.device.browser,
+            os: &session.device.os,
+            ip_address: &session.ip_address,
+            created_at: rfc3339(session.created_at),
+            last_activity: rfc3339(session.last_activity),
+            expires_at: rfc3339(session.deadline(policy)),
+            is_active: ending.is_none(),
+            is_current: None,
+            receipt: ending.map(|ending| Receipt {
+                ended_at: rfc3339(ending.at),
+                ended_by: ending.by,
+                end_reason: ending.reason,
+                end_note: ending.note,
+            }),
+        }
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds, which is what the table keeps.
+fn rfc3339(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+/// The outcome of ending one session.
+#[derive(Debug, Serialize)]
+pub(super) struct Ended<'a> {
+    pub success: bool,
+    pub message: &'a str,
+    pub session: SessionView<'a>,
+}
+
+/// The outcome of ending many.
+#[derive(Debug, Serialize)]
+pub(super) struct EndedAll<'a> {
+    pub success: bool,
+    pub message: String,
+    pub revoked: usize,
+    pub sessions: Vec<SessionView<'a>>,
+}

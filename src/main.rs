@@ -1,0 +1,21 @@
+//! The cold start: settings, store, and the loop that takes events from Lambda.
+
+use jiff::Timestamp;
+use lambda_http::lambda_runtime::{self, Error, LambdaEvent, service_fn};
+use sessions::config::Config;
+use sessions::http::{App, Event};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_span_list(false)
+        .init();
+    let config = Config::from_env().inspect_err(|error| tracing::error!(%error, "cannot start"))?;
+    let app = &App::new(config);
+    let answer =
+        |event: LambdaEvent<Event>| async move { Ok::<_, Error>(app.answer(event, Timestamp::now()).await) };
+    lambda_runtime::run(service_fn(answer)).await
+}

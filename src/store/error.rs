@@ -1,0 +1,80 @@
+//! Why the store could not do what was asked. Knows no HTTP; causes are kept in `source()`.
+
+use std::error::Error;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+/// DynamoDB's answers that mean "later": throttling of every kind, and requests in each other's way.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+const TRANSIENT: [&str; 8] = [
+    "InternalServerError",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "ThrottlingException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+];
+
+/// A DynamoDB call, or a chain of them, that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// DynamoDB throttled, was down or too slow, after the SDK's retries. The write may have happened.
+    #[error("DynamoDB {operation} is unavailable")]
+    Unavailable {
+        /// The call.
+        operation: &'static str,
+        /// What the SDK says.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Other writes of the same user came first until the time was up.
+    #[error("other writes of this user came first until the time was up")]
+    Contended,
+    /// DynamoDB refused for good: a wrong table, missing rights, a malformed request.
+    #[error("DynamoDB {operation} was refused")]
+    Refused {
+        /// The call.
+        operation: &'static str,
+        /// What the SDK says.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// An item is not what this code writes.
+    #[error("the item {sk} has no usable {attribute}")]
+    Corrupt {
+        /// The item's sort key.
+        sk: String,
+        /// The attribute that is missing or of another form.
+        attribute: &'static str,
+    },
+}
+
+impl StoreError {
+    /// Whether the same request can succeed later without anybody repairing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Contended)
+    }
+
+    pub(super) fn from_sdk<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let transient = match &error {
+            SdkError::ServiceError(answer) => {
+                answer.raw().status().is_server_error() || answer.err().code().is_some_and(is_transient)
+            }
+            SdkError::ConstructionFailure(_) => false,
+            _ => true,
+        };
+        let source = error.into();
+        match transient {
+            true => Self::Unavailable { operation, source },
+            false => Self::Refused { operation, source },
+        }
+    }
+}
+
+fn is_transient(code: &str) -> bool {
+    TRANSIENT.contains(&code)
+}
