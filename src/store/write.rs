@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem, Update,
 };
 use jiff::Timestamp;
-use ring::rand::{SecureRandom, SystemRandom};
 
 use super::expression::Expression;
 use super::item::{Item, PROFILE, Reader, encode, key, number, session_sk, text, time, ttl};
@@ -24,6 +23,8 @@ const TRANSACTION_MAX: usize = 100;
 /// What is known of a sign-in.
 #[derive(Clone, Debug)]
 pub struct NewSession {
+    /// The session's name, unless this device has one already.
+    pub id: SessionId,
     /// Who signs in.
     pub user_id: UserId,
     /// With what.
@@ -99,7 +100,7 @@ impl SessionStore {
             .iter()
             .find(|session| Some(session.id) == plan.refresh);
         Session {
-            id: known.map_or_else(|| SessionId::new(now, random()), |session| session.id),
+            id: known.map_or(new.id, |session| session.id),
             user_id: new.user_id.clone(),
             device: new.device.clone(),
             ip_address: new.ip_address.clone(),
@@ -421,14 +422,4 @@ fn lost_a_race(
                     | "ProvisionedThroughputExceeded"
             )
         })
-}
-
-/// From the system; should it have none to give, any other will do: an id is no secret, and a write never
-/// overwrites one that exists.
-fn random() -> [u8; 10] {
-    let mut bytes = [0; 10];
-    if SystemRandom::new().fill(&mut bytes).is_err() {
-        fastrand::fill(&mut bytes);
-    }
-    bytes
 }

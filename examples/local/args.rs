@@ -1,0 +1,75 @@
+//! The command line.
+
+use std::ffi::OsStr;
+
+use lexopt::prelude::*;
+
+use super::engine::Result;
+
+pub const HELP: &str = "\
+cargo run --example local [-- OPTIONS]            starts the service on this machine
+  --port PORT       of the function (9000)
+  --db-port PORT    of the embedded DynamoDB (8000)
+  --data FILE       keeps the data over restarts; otherwise it is in memory
+
+cargo run --example local -- token --user ID      prints a token, good for 12 hours
+  --role ROLE       the token's role, such as admin
+  --sid ID          the session that the token belongs to
+";
+
+/// What to do.
+pub enum Command {
+    Help,
+    Stack(Stack),
+    Token {
+        user: String,
+        role: Option<String>,
+        sid: Option<String>,
+    },
+}
+
+/// How to start.
+pub struct Stack {
+    pub port: u16,
+    pub db_port: u16,
+    pub data: Option<String>,
+}
+
+impl Command {
+    pub fn from_args() -> Result<Self> {
+        let mut parser = lexopt::Parser::from_env();
+        let mut token = false;
+        let mut stack = Stack {
+            port: 9000,
+            db_port: 8000,
+            data: None,
+        };
+        let (mut user, mut role, mut sid) = (None, None, None);
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Short('h') | Long("help") => return Ok(Self::Help),
+                Value(word) if word == "token" && !token => token = true,
+                Long("user") if token => user = Some(parser.value()?.string()?),
+                Long("role") if token => role = Some(parser.value()?.string()?),
+                Long("sid") if token => sid = Some(parser.value()?.string()?),
+                Long("port") if !token => stack.port = port("--port", &parser.value()?)?,
+                Long("db-port") if !token => stack.db_port = port("--db-port", &parser.value()?)?,
+                Long("data") if !token => stack.data = Some(parser.value()?.string()?),
+                other => return Err(format!("{}; --help shows what there is", other.unexpected()).into()),
+            }
+        }
+        match (token, user) {
+            (false, _) => Ok(Self::Stack(stack)),
+            (true, Some(user)) => Ok(Self::Token { user, role, sid }),
+            (true, None) => Err("token needs --user ID".into()),
+        }
+    }
+}
+
+fn port(flag: &str, value: &OsStr) -> Result<u16> {
+    let number = value
+        .to_str()
+        .and_then(|text| text.parse().ok())
+        .filter(|port| *port > 0);
+    number.ok_or_else(|| format!("{flag} takes a port from 1 to 65535, not {value:?}").into())
+}

@@ -1,0 +1,95 @@
+//! The demo data: user 1 the admin, user 74 with three devices and a past one, user 75 with none.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
+use sessions::device::{self, Claims, Hints};
+use sessions::session::{EndReason, Ending, Note, Session, SessionId, UserId, later};
+use sessions::store::{NewSession, SessionStore};
+
+use super::engine::{Result, TABLE};
+
+const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Safari/537.36";
+const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 \
+                      (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1";
+const LINUX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+const MAC: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 \
+                   (KHTML, like Gecko) Version/26.1 Safari/605.1.15";
+
+/// Two sessions of user 74 whose names do not change, so that the files under events/ can use them.
+const LOST_LAPTOP: &str = "01980000-0000-7000-8000-000000000074";
+const OFFICE_PC: &str = "01990000-0000-7000-8000-000000000074";
+
+/// Fills an empty table; the sessions began some time before `now`.
+pub async fn fill(client: &Client, store: &SessionStore, now: Timestamp) -> Result<()> {
+    register(client, &[("1", Some("admin")), ("75", None)]).await?;
+    let ago = |minutes: i64| later(now, SignedDuration::from_mins(-minutes));
+    let id = |at, last| SessionId::new(at, [0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+    sign_in(store, "1", id(ago(600), 1), LINUX, "192.0.2.1", ago(600)).await?;
+    let lost = sign_in(
+        store,
+        "74",
+        SessionId::parse(LOST_LAPTOP)?,
+        MAC,
+        "203.0.113.9",
+        ago(9_000),
+    )
+    .await?;
+    let ending = Ending {
+        at: ago(8_000),
+        by: Some(UserId::parse("1")?),
+        reason: EndReason::RevokedByAdmin,
+        note: Note::parse("Laptop reported lost")?,
+    };
+    store.end(&lost.user_id, lost.id, &ending).await?;
+    sign_in(
+        store,
+        "74",
+        SessionId::parse(OFFICE_PC)?,
+        WINDOWS,
+        "198.51.100.20",
+        ago(4_000),
+    )
+    .await?;
+    sign_in(store, "74", id(ago(300), 2), IPHONE, "198.51.100.21", ago(300)).await?;
+    sign_in(store, "74", id(ago(20), 3), LINUX, "203.0.113.74", ago(20)).await?;
+    Ok(())
+}
+
+/// Writes profiles as an operator would, for users who never signed in.
+async fn register(client: &Client, users: &[(&str, Option<&str>)]) -> Result<()> {
+    for (user, role) in users {
+        let text = |text: &str| AttributeValue::S(text.into());
+        let mut put = client.put_item().table_name(TABLE).item("user_id", text(user));
+        put = put.item("sk", text("profile")).item("live_sk", text("profile"));
+        if let Some(role) = role {
+            put = put.item("role", text(role));
+        }
+        put.send().await?;
+    }
+    Ok(())
+}
+
+async fn sign_in(
+    store: &SessionStore,
+    user: &str,
+    id: SessionId,
+    agent: &str,
+    ip: &str,
+    at: Timestamp,
+) -> Result<Session> {
+    let hints = Hints {
+        user_agent: Some(agent),
+        ..Hints::default()
+    };
+    let new = NewSession {
+        id,
+        user_id: UserId::parse(user)?,
+        device: device::detect(&hints, &Claims::default()),
+        ip_address: ip.into(),
+        fingerprint: None,
+        token: None,
+        user_agent: None,
+    };
+    Ok(store.sign_in(&new, at).await?.session)
+}

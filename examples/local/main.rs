@@ -1,0 +1,171 @@
+//! The whole service on this machine, by one command: `cargo run --example local`.
+//!
+//! An embedded DynamoDB with demo data, and the function under `cargo lambda watch`, which builds it again
+//! whenever its code changes. `cargo run --example local -- --help` tells the rest.
+
+mod args;
+mod demo;
+mod engine;
+mod token;
+mod watch;
+
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+
+use dynoxide::Database;
+use jiff::Timestamp;
+use sessions::config::{self, Config};
+use sessions::store::SessionStore;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use args::{Command, Stack};
+use engine::Result;
+use watch::Watch;
+
+/// How long the tokens on the screen are good for, in seconds.
+const TOKEN_LIFETIME: i64 = 12 * 3600;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Command::from_args() {
+        Ok(Command::Help) => Ok(print!("{}", args::HELP)),
+        Ok(Command::Token { user, role, sid }) => Ok(println!(
+            "{}",
+            token::token(&user, role.as_deref(), sid.as_deref(), token_expiry())
+        )),
+        Ok(Command::Stack(stack)) => run(stack).await,
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(stack: Stack) -> Result<()> {
+    let stop = stop_signal()?;
+    tokio::select! {
+        outcome = serve(stack) => outcome,
+        () = stop => Ok(eprintln!("\nStopped.")),
+    }
+}
+
+/// Runs until something ends; dropping it ends what it started.
+async fn serve(stack: Stack) -> Result<()> {
+    let engine = bind(stack.db_port, "--db-port").await?;
+    drop(bind(stack.port, "--port").await?);
+    let cargo_lambda = watch::find_or_install().await?;
+    let database = engine::serve(engine, open(stack.data.as_deref())?)?;
+    let client = engine::client(&database);
+    let environment = environment(&database);
+    let settings = settings(&environment)?;
+    if engine::create_table(&client, engine::TABLE).await? {
+        let store = SessionStore::new(&settings.database, settings.policy);
+        demo::fill(&client, &store, Timestamp::now()).await?;
+    }
+    eprintln!(
+        "DynamoDB is on {}; the function is being built",
+        database.endpoint.as_deref().unwrap_or_default()
+    );
+    let mut watch = Watch::start(&cargo_lambda, stack.port, &environment)?;
+    watch.ready().await?;
+    print!("{}", screen(stack.port));
+    watch.ended().await
+}
+
+async fn bind(port: u16, flag: &str) -> Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    listener.map_err(|error| {
+        format!("cannot listen on 127.0.0.1:{port} ({error}); {flag} takes another port").into()
+    })
+}
+
+fn open(data: Option<&str>) -> Result<Database> {
+    let opened = match data {
+        Some(file) => Database::new(file),
+        None => Database::memory(),
+    };
+    opened.map_err(|error| {
+        format!(
+            "cannot open the database {}: {error}",
+            data.unwrap_or("in memory")
+        )
+        .into()
+    })
+}
+
+/// The function's settings here; everything else may be set from outside.
+fn environment(database: &config::Database) -> Vec<(&'static str, String)> {
+    vec![
+        (
+            "AWS_ENDPOINT_URL_DYNAMODB",
+            database.endpoint.clone().unwrap_or_default(),
+        ),
+        ("AWS_REGION", database.region.clone()),
+        ("AWS_ACCESS_KEY_ID", database.access_key_id.clone()),
+        ("AWS_SECRET_ACCESS_KEY", database.secret_access_key.clone()),
+        ("TABLE_NAME", database.table.clone()),
+        ("JWT_SECRET", token::SECRET.into()),
+    ]
+}
+
+/// What the function will read from that environment.
+fn settings(environment: &[(&str, String)]) -> Result<Config> {
+    let set = |name: &str| {
+        environment
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.clone())
+    };
+    Ok(Config::from_vars(&|name| {
+        set(name).or_else(|| std::env::var(name).ok())
+    })?)
+}
+
+fn token_expiry() -> i64 {
+    Timestamp::now().as_second() + TOKEN_LIFETIME
+}
+
+fn screen(port: u16) -> String {
+    let url = format!("http://127.0.0.1:{port}");
+    let admin = token::token("1", Some("admin"), None, token_expiry());
+    let user = token::token("74", None, None, token_expiry());
+    format!(
+        "
+The session service is on {url}; Ctrl-C ends it. User 1 is the admin, 74 has sessions, 75 has none.
+
+  ADMIN={admin}
+  USER={user}
+
+  # an admin sees where user 74 is signed in
+  curl -H \"Authorization: Bearer $ADMIN\" {url}/sessions/user/74
+  # and what has ended, with who ended it, when and why
+  curl -H \"Authorization: Bearer $ADMIN\" '{url}/sessions/user/74?include_inactive=true'
+  # ends one: put an id from the list in place of ID
+  curl -X DELETE -H \"Authorization: Bearer $ADMIN\" '{url}/sessions/user/74/session/ID?reason=lost+phone'
+  # ends all
+  curl -X DELETE -H \"Authorization: Bearer $ADMIN\" {url}/sessions/user/74
+  # a user who is no admin is refused
+  curl -H \"Authorization: Bearer $USER\" {url}/sessions/user/75
+
+"
+    )
+}
+
+/// Resolves when someone asks this program to end.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => (),
+            _ = terminate.recv() => (),
+            _ = hangup.recv() => (),
+        }
+    })
+}
