@@ -271,3 +271,118 @@ impl Vars<'_> {
         number.ok_or(ConfigError::Invalid { name, takes })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDED: [(&str, &str); 5] = [
+        ("TABLE_NAME", "sessions"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "key"),
+        ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+    ];
+
+    fn read(extra: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let find = |list: &[(&str, &str)], name: &str| {
+            list.iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, v)| v.to_string())
+        };
+        Config::from_vars(&|name| find(extra, name).or_else(|| find(&NEEDED, name)))
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let config = read(&[]).unwrap();
+        assert_eq!(
+            config.policy,
+            Policy {
+                max_sessions: 3,
+                lifetime: SignedDuration::from_hours(720),
+                idle_timeout: None,
+                history: SignedDuration::from_hours(90 * 24),
+                activity_interval: SignedDuration::from_secs(300),
+            }
+        );
+        assert_eq!(
+            (config.unknown_users, config.auth.role_source),
+            (UnknownUsers::Empty, RoleSource::Token)
+        );
+        assert_eq!(config.auth.user_id_claim, "sub");
+        assert_eq!(
+            (config.auth.role_claim.as_str(), config.auth.admin_role.as_str()),
+            ("role", "admin")
+        );
+        assert_eq!((config.auth.issuer, config.database.endpoint), (None, None));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (name, _) in NEEDED {
+            let error = read(&[(name, "")]).unwrap_err();
+            assert_eq!(error.to_string(), format!("{name} is not set"));
+        }
+        // The gateway verifies tokens itself: no secret is needed.
+        assert!(matches!(
+            read(&[("JWT_SECRET", ""), ("AUTH_MODE", "gateway")])
+                .unwrap()
+                .auth
+                .mode,
+            AuthMode::Gateway
+        ));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_it_takes_and_never_shown() {
+        let short = "s3cr3t-of-31-bytes-0123456789ab";
+        assert_eq!(short.len(), SECRET_MIN - 1);
+        let cases = [
+            ("JWT_SECRET", short, "at least 32 bytes long"),
+            ("JWT_SECRET_PREVIOUS", short, "at least 32 bytes long"),
+            ("AUTH_MODE", "rs256", "hs256 or gateway"),
+            ("ROLE_SOURCE", "Token", "token or table"),
+            ("UNKNOWN_USERS", "404", "empty or not_found"),
+            ("MAX_SESSIONS", "0", "a whole number from 1 to 1000"),
+            ("MAX_SESSIONS", "three", "a whole number from 1 to 1000"),
+            ("SESSION_LIFETIME_HOURS", "0", "a whole number from 1 to 87600"),
+            ("IDLE_TIMEOUT_HOURS", "-1", "a whole number from 0 to 87600"),
+            ("HISTORY_DAYS", "1.5", "a whole number from 1 to 3650"),
+            (
+                "ACTIVITY_INTERVAL_SECONDS",
+                "99999999999999999999",
+                "a whole number from 0 to 86400",
+            ),
+        ];
+        for (name, value, takes) in cases {
+            let error = read(&[(name, value)]).unwrap_err().to_string();
+            assert_eq!(error, format!("{name} must be {takes}"));
+            assert!(!error.contains(short));
+        }
+    }
+
+    #[test]
+    fn settings_print_no_secret() {
+        let printed = format!("{:?}", read(&[("AWS_SESSION_TOKEN", "session-token")]).unwrap());
+        for secret in ["0123456789abcdef", "session-token", "\"key\""] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
+    }
+
+    #[test]
+    fn the_more_specific_endpoint_wins() {
+        let both = [
+            ("AWS_ENDPOINT_URL", "http://a"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", "http://b"),
+        ];
+        assert_eq!(
+            read(&both).unwrap().database.endpoint.as_deref(),
+            Some("http://b")
+        );
+        assert_eq!(
+            read(&both[..1]).unwrap().database.endpoint.as_deref(),
+            Some("http://a")
+        );
+    }
+}

@@ -39,20 +39,19 @@ pub struct Claims<'a> {
 /// Names the device behind a request.
 pub fn detect(hints: &Hints<'_>, claims: &Claims<'_>) -> Device {
     let agent = Agent::parse(hints.user_agent).or_else(|| Agent::parse(claims.name));
-    let browser = hinted_browser(hints)
-        .or_else(|| agent.as_ref().and_then(Agent::browser))
-        .or_else(|| words(claims.browser));
+    let browser = hinted_browser(hints).or_else(|| agent.as_ref().and_then(Agent::browser));
     let os = hinted_os(hints).or_else(|| agent.as_ref().and_then(Agent::os));
     let kind = hinted_kind(hints)
         .or_else(|| agent.as_ref().map(Agent::kind))
         .or_else(|| (claims.kind == Some("mobile")).then_some(DeviceType::Mobile));
     let place = agent.as_ref().and_then(Agent::handheld).or_else(|| os.clone());
+    let name = name(browser.as_deref(), place.as_deref()).or_else(|| words(claims.name));
     Device {
-        name: name(browser.as_deref(), place.as_deref())
-            .or_else(|| words(claims.name))
-            .unwrap_or_else(|| "Unknown device".into()),
+        name: name.unwrap_or_else(|| "Unknown device".into()),
         kind: kind.unwrap_or(DeviceType::Web),
-        browser: browser.unwrap_or_else(|| "Unknown".into()),
+        browser: browser
+            .or_else(|| words(claims.browser))
+            .unwrap_or_else(|| "Unknown".into()),
         os: os.unwrap_or_else(|| "Unknown".into()),
     }
 }
@@ -90,7 +89,7 @@ impl<'a> Agent<'a> {
     fn browser(&self) -> Option<String> {
         match self.0.name {
             "UNKNOWN" | "" => None,
-            "Samsung Internet Browser" => Some("Samsung Internet".into()),
+            "SamsungBrowser" => Some("Samsung Internet".into()),
             name => Some(name.into()),
         }
     }
@@ -158,5 +157,238 @@ fn hinted_kind(hints: &Hints<'_>) -> Option<DeviceType> {
         "?1" => Some(DeviceType::Mobile),
         "?0" => Some(DeviceType::Web),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(user_agent: &str) -> (String, DeviceType, String, String) {
+        let device = detect(
+            &Hints {
+                user_agent: Some(user_agent),
+                ..Hints::default()
+            },
+            &Claims::default(),
+        );
+        (device.name, device.kind, device.browser, device.os)
+    }
+
+    #[test]
+    fn current_browsers_have_the_names_that_people_use() {
+        use DeviceType::{Mobile, Web};
+        let webkit = "AppleWebKit/537.36 (KHTML, like Gecko)";
+        let safari = "AppleWebKit/605.1.15 (KHTML, like Gecko)";
+        let cases = [
+            (
+                format!("Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/148.0.0.0 Safari/537.36"),
+                "Chrome on Windows 10",
+                Web,
+            ),
+            (
+                format!(
+                    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/148.0.0.0 Safari/537.36 Edg/148.0.0.0"
+                ),
+                "Edge on Windows 10",
+                Web,
+            ),
+            (
+                format!(
+                    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/148.0.0.0 Safari/537.36 OPR/125.0.0.0"
+                ),
+                "Opera on Windows 10",
+                Web,
+            ),
+            (
+                format!("Mozilla/5.0 (Linux; Android 10; K) {webkit} Chrome/148.0.0.0 Mobile Safari/537.36"),
+                "Chrome on Android",
+                Mobile,
+            ),
+            (
+                format!(
+                    "Mozilla/5.0 (Linux; Android 10; K) {webkit} SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36"
+                ),
+                "Samsung Internet on Android",
+                Mobile,
+            ),
+            (
+                format!(
+                    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) {safari} Version/26.1 Mobile/15E148 Safari/604.1"
+                ),
+                "Safari on iPhone",
+                Mobile,
+            ),
+            (
+                format!(
+                    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) {safari} CriOS/148.0.0.0 Mobile/15E148 Safari/604.1"
+                ),
+                "Chrome on iPhone",
+                Mobile,
+            ),
+            (
+                format!(
+                    "Mozilla/5.0 (iPad; CPU OS 17_7 like Mac OS X) {safari} Version/17.7 Mobile/15E148 Safari/604.1"
+                ),
+                "Safari on iPad",
+                Mobile,
+            ),
+            (
+                format!(
+                    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {safari} Version/26.1 Safari/605.1.15"
+                ),
+                "Safari on macOS",
+                Web,
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0".into(),
+                "Firefox on Linux",
+                Web,
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0".into(),
+                "Firefox on Windows 10",
+                Web,
+            ),
+            (
+                "Mozilla/5.0 (Android 15; Mobile; rv:145.0) Gecko/145.0 Firefox/145.0".into(),
+                "Firefox on Android",
+                Mobile,
+            ),
+            (
+                format!("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {webkit} Chrome/148.0.0.0 Safari/537.36"),
+                "Chrome on ChromeOS",
+                Web,
+            ),
+        ];
+        for (user_agent, name, kind) in cases {
+            let device = named(&user_agent);
+            assert_eq!((device.0.as_str(), device.1), (name, kind), "{user_agent}");
+        }
+        assert_eq!(named("Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) Version/26.1 Mobile/15E148 Safari/604.1").3, "iOS");
+    }
+
+    #[test]
+    fn nothing_known_is_said_so() {
+        let unknown = (
+            "Unknown device".to_owned(),
+            DeviceType::Web,
+            "Unknown".to_owned(),
+            "Unknown".to_owned(),
+        );
+        for user_agent in ["", " ", "-", "????", "\u{7}"] {
+            assert_eq!(named(user_agent), unknown, "{user_agent:?}");
+        }
+        let none = detect(&Hints::default(), &Claims::default());
+        assert_eq!((none.name, none.kind), (unknown.0, unknown.1));
+    }
+
+    const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Safari/537.36";
+
+    #[test]
+    fn client_hints_win_over_the_user_agent() {
+        let hints = Hints {
+            user_agent: Some(WINDOWS),
+            brands: Some(r#""Not;A=Brand";v="99", "Microsoft Edge";v="148", "Chromium";v="148""#),
+            platform: Some("\"Windows\""),
+            platform_version: Some("\"15.0.0\""),
+            mobile: Some("?0"),
+        };
+        let device = detect(&hints, &Claims::default());
+        assert_eq!(
+            (device.name.as_str(), device.kind),
+            ("Edge on Windows 11", DeviceType::Web)
+        );
+        let old = Hints {
+            platform_version: Some("\"10.0.0\""),
+            ..hints
+        };
+        assert_eq!(detect(&old, &Claims::default()).os, "Windows 10");
+        let google = Hints {
+            brands: Some(r#""Chromium";v="148", "Google Chrome";v="148", "Not A(Brand";v="8""#),
+            ..hints
+        };
+        assert_eq!(detect(&google, &Claims::default()).browser, "Chrome");
+        let chromium = Hints {
+            brands: Some(r#""Chromium";v="148", "Not A(Brand";v="8""#),
+            ..hints
+        };
+        assert_eq!(detect(&chromium, &Claims::default()).browser, "Chromium");
+        let phone = Hints {
+            platform: Some("\"Android\""),
+            mobile: Some("?1"),
+            ..google
+        };
+        let device = detect(&phone, &Claims::default());
+        assert_eq!(
+            (device.name.as_str(), device.kind),
+            ("Chrome on Android", DeviceType::Mobile)
+        );
+    }
+
+    #[test]
+    fn hints_that_say_nothing_leave_it_to_the_user_agent() {
+        for empty in ["", "\"\"", "\"", ";;;", "\"Unknown\""] {
+            let hints = Hints {
+                user_agent: Some(WINDOWS),
+                platform: Some(empty),
+                mobile: Some(empty),
+                ..Hints::default()
+            };
+            assert_eq!(
+                detect(&hints, &Claims::default()).kind,
+                DeviceType::Web,
+                "{empty}"
+            );
+        }
+        let hints = Hints {
+            user_agent: Some(WINDOWS),
+            brands: Some("\"\""),
+            ..Hints::default()
+        };
+        assert_eq!(detect(&hints, &Claims::default()).name, "Chrome on Windows 10");
+    }
+
+    #[test]
+    fn the_body_is_believed_only_where_the_headers_say_nothing() {
+        let claims = Claims {
+            name: Some("My \u{0} phone"),
+            kind: Some("mobile"),
+            browser: Some("Own\nBrowser"),
+        };
+        let known = Hints {
+            user_agent: Some(WINDOWS),
+            ..Hints::default()
+        };
+        assert_eq!(detect(&known, &claims).name, "Chrome on Windows 10");
+        assert_eq!(detect(&known, &claims).kind, DeviceType::Web);
+        let device = detect(&Hints::default(), &claims);
+        assert_eq!(
+            (device.name.as_str(), device.kind),
+            ("My phone", DeviceType::Mobile)
+        );
+        assert_eq!(device.browser, "Own Browser");
+        // Existing clients send the start of their user agent as the name.
+        let agent: String = WINDOWS.chars().take(100).collect();
+        let device = detect(
+            &Hints::default(),
+            &Claims {
+                name: Some(&agent),
+                ..Claims::default()
+            },
+        );
+        assert_eq!(
+            (device.name.as_str(), device.os.as_str()),
+            ("Chrome on Windows 10", "Windows 10")
+        );
+        let long = "é".repeat(10_000);
+        let device = detect(
+            &Hints::default(),
+            &Claims {
+                name: Some(&long),
+                ..Claims::default()
+            },
+        );
+        assert_eq!(device.name.chars().count(), 100);
     }
 }

@@ -397,3 +397,182 @@ impl SignInPlan {
             .map(|(id, _)| *id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn policy(max_sessions: usize, idle_hours: Option<i64>) -> Policy {
+        Policy {
+            max_sessions,
+            lifetime: SignedDuration::from_hours(100),
+            idle_timeout: idle_hours.map(SignedDuration::from_hours),
+            history: SignedDuration::from_hours(24),
+            activity_interval: SignedDuration::from_secs(300),
+        }
+    }
+
+    fn at(hour: i64) -> Timestamp {
+        later(Timestamp::UNIX_EPOCH, SignedDuration::from_hours(hour))
+    }
+
+    fn user() -> UserId {
+        UserId("74".into())
+    }
+
+    fn session(created: i64, active: i64) -> Session {
+        Session {
+            id: SessionId::new(at(created), [0; 10]),
+            user_id: user(),
+            device: Device {
+                name: "x".into(),
+                kind: DeviceType::Web,
+                browser: "x".into(),
+                os: "x".into(),
+            },
+            ip_address: "192.0.2.1".into(),
+            created_at: at(created),
+            last_activity: at(active),
+            expires_at: at(created + 100),
+            ended: None,
+            fingerprint: Some(Digest::of(&user(), "fingerprint", &created.to_be_bytes())),
+            token: None,
+            user_agent: None,
+        }
+    }
+
+    #[test]
+    fn a_session_is_over_at_its_deadline_and_not_before() {
+        let session = session(0, 10);
+        for (idle, deadline) in [(None, 100), (Some(5), 15), (Some(90), 100), (Some(200), 100)] {
+            let policy = policy(3, idle);
+            assert_eq!(session.deadline(&policy), at(deadline));
+            assert!(session.is_live_at(later(at(deadline), SignedDuration::from_millis(-1)), &policy));
+            assert!(!session.is_live_at(at(deadline), &policy));
+            let ending = session.ending(at(deadline), &policy).unwrap();
+            assert_eq!(
+                (ending.reason, ending.at, ending.by),
+                (EndReason::Expired, at(deadline), None)
+            );
+        }
+    }
+
+    #[test]
+    fn a_receipt_outlasts_the_deadline() {
+        let receipt = Ending {
+            at: at(1),
+            by: Some(user()),
+            reason: EndReason::Logout,
+            note: None,
+        };
+        let ended = Session {
+            ended: Some(receipt.clone()),
+            ..session(0, 0)
+        };
+        assert_eq!(ended.ending(at(500), &policy(3, Some(1))), Some(receipt));
+        assert!(!ended.is_live_at(at(0), &policy(3, None)));
+    }
+
+    #[test]
+    fn the_last_moment_of_time_does_not_overflow() {
+        assert_eq!(
+            later(Timestamp::MAX, SignedDuration::from_hours(1)),
+            Timestamp::MAX
+        );
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let ids: Vec<_> = (0..5)
+            .map(|hour| SessionId::new(at(hour), [255 - hour as u8; 10]))
+            .collect();
+        assert!(ids.is_sorted());
+        let texts: Vec<_> = ids.iter().map(ToString::to_string).collect();
+        assert!(
+            texts.is_sorted(),
+            "as text too, for that is how the table sorts them"
+        );
+    }
+
+    #[test]
+    fn equal_values_of_two_users_or_two_purposes_have_different_digests() {
+        let other = UserId("75".into());
+        let digest = Digest::of(&user(), "token", b"x");
+        assert_eq!(digest, Digest::of(&user(), "token", b"x"));
+        assert_ne!(digest, Digest::of(&other, "token", b"x"));
+        assert_ne!(digest, Digest::of(&user(), "fingerprint", b"x"));
+        assert_eq!(format!("{digest:?}"), "Digest(..)");
+    }
+
+    #[test]
+    fn every_reason_reads_back() {
+        use EndReason::*;
+        for reason in [RevokedByAdmin, RevokedByUser, Logout, LogoutAll, Evicted, Expired] {
+            assert_eq!(EndReason::from_code(reason.as_str()), Some(reason));
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+        assert_eq!(EndReason::from_code("none of these"), None);
+    }
+
+    #[test]
+    fn a_blank_note_is_none() {
+        assert_eq!(Note::parse(" \t "), Ok(None));
+        assert_eq!(Note::parse(" a b ").unwrap().unwrap().as_str(), "a b");
+        assert!(Note::parse(&"é".repeat(256)).is_ok());
+        assert_eq!(Note::parse(&"é".repeat(257)), Err(InvalidNote));
+        assert_eq!(Note::parse("a\u{1b}b"), Err(InvalidNote));
+    }
+
+    proptest! {
+        #[test]
+        fn user_ids_are_what_they_were_or_refused(text in ".{0,300}") {
+            match UserId::parse(&text) {
+                Ok(id) => {
+                    prop_assert_eq!(id.as_str(), text.as_str());
+                    prop_assert!(!text.is_empty() && text.len() <= USER_ID_MAX);
+                    prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b'%'));
+                }
+                Err(InvalidUserId) => prop_assert!(text != "74"),
+            }
+        }
+
+        #[test]
+        fn session_ids_read_back(bytes: [u8; 16]) {
+            let id = SessionId::from_bytes(bytes);
+            prop_assert_eq!(SessionId::parse(&id.to_string()), Ok(id));
+            prop_assert_eq!(SessionId::parse(&id.to_string().to_uppercase()), Ok(id));
+        }
+
+        #[test]
+        fn a_sign_in_leaves_room_and_ends_the_oldest(
+            ages in prop::collection::vec(0_i64..150, 0..12),
+            max in 1_usize..5,
+            device in 0_i64..150,
+        ) {
+            let mut created: Vec<_> = ages.iter().map(|age| 150 - age).collect();
+            created.sort_unstable();
+            created.dedup();
+            created.reverse();
+            let open: Vec<_> = created.iter().map(|hour| session(*hour, *hour)).collect();
+            let (now, policy) = (at(150), policy(max, None));
+            let fingerprint = Digest::of(&user(), "fingerprint", &device.to_be_bytes());
+            let plan = SignInPlan::new(&user(), Some(fingerprint), &open, now, &policy);
+
+            let ended = |id| plan.endings.iter().any(|(ended, _)| *ended == id);
+            let kept: Vec<_> = open.iter().filter(|session| !ended(session.id)).collect();
+            let live = open.iter().filter(|session| session.is_live_at(now, &policy)).count();
+            prop_assert!(kept.iter().all(|session| session.is_live_at(now, &policy)));
+            let known = open.iter().find(|s| s.created_at == at(device) && s.is_live_at(now, &policy));
+            prop_assert_eq!(plan.refresh, known.map(|session| session.id));
+            // With the one that signs in there are as many as may be, or all there were.
+            let others = kept.iter().filter(|session| Some(session.id) != plan.refresh).count();
+            let live_others = live - usize::from(plan.refresh.is_some());
+            prop_assert_eq!(others, live_others.min(max - 1));
+            // Whoever stays, but for the device itself, is newer than whoever is evicted.
+            for evicted in plan.evicted() {
+                prop_assert!(kept.iter().all(|session| session.id > evicted || Some(session.id) == plan.refresh));
+            }
+        }
+    }
+}

@@ -7,7 +7,7 @@ use sessions::device::{self, Claims, Hints};
 use sessions::session::{EndReason, Ending, Note, Session, SessionId, UserId, later};
 use sessions::store::{NewSession, SessionStore};
 
-use super::engine::{Result, TABLE};
+use super::engine::Result;
 
 const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Safari/537.36";
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 \
@@ -21,8 +21,8 @@ const LOST_LAPTOP: &str = "01980000-0000-7000-8000-000000000074";
 const OFFICE_PC: &str = "01990000-0000-7000-8000-000000000074";
 
 /// Fills an empty table; the sessions began some time before `now`.
-pub async fn fill(client: &Client, store: &SessionStore, now: Timestamp) -> Result<()> {
-    register(client, &[("1", Some("admin")), ("75", None)]).await?;
+pub async fn fill(client: &Client, table: &str, store: &SessionStore, now: Timestamp) -> Result<()> {
+    register(client, table, &[("1", Some("admin")), ("75", None)]).await?;
     let ago = |minutes: i64| later(now, SignedDuration::from_mins(-minutes));
     let id = |at, last| SessionId::new(at, [0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
     sign_in(store, "1", id(ago(600), 1), LINUX, "192.0.2.1", ago(600)).await?;
@@ -57,10 +57,10 @@ pub async fn fill(client: &Client, store: &SessionStore, now: Timestamp) -> Resu
 }
 
 /// Writes profiles as an operator would, for users who never signed in.
-async fn register(client: &Client, users: &[(&str, Option<&str>)]) -> Result<()> {
+async fn register(client: &Client, table: &str, users: &[(&str, Option<&str>)]) -> Result<()> {
     for (user, role) in users {
         let text = |text: &str| AttributeValue::S(text.into());
-        let mut put = client.put_item().table_name(TABLE).item("user_id", text(user));
+        let mut put = client.put_item().table_name(table).item("user_id", text(user));
         put = put.item("sk", text("profile")).item("live_sk", text("profile"));
         if let Some(role) = role {
             put = put.item("role", text(role));

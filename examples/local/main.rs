@@ -65,7 +65,7 @@ async fn serve(stack: Stack) -> Result<()> {
     let settings = settings(&environment)?;
     if engine::create_table(&client, engine::TABLE).await? {
         let store = SessionStore::new(&settings.database, settings.policy);
-        demo::fill(&client, &store, Timestamp::now()).await?;
+        demo::fill(&client, engine::TABLE, &store, Timestamp::now()).await?;
     }
     eprintln!(
         "DynamoDB is on {}; the function is being built",

@@ -1,0 +1,276 @@
+//! What the tests share: the whole service over a real engine, its own database for each test.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+#[path = "../../examples/local/engine.rs"]
+pub mod engine;
+#[path = "../../examples/local/token.rs"]
+pub mod token;
+
+use std::collections::HashMap;
+use std::env;
+
+use aws_sdk_dynamodb::Client;
+use dynoxide::Database;
+use jiff::{SignedDuration, Timestamp};
+use lambda_http::Context;
+use lambda_http::lambda_runtime::LambdaEvent;
+use serde_json::{Value, json};
+use sessions::config::{self, Config};
+use sessions::http::{App, Event};
+use sessions::session::{Device, DeviceType, Digest, Session, SessionId, UserId, later};
+use sessions::store::{NewSession, SessionStore};
+use tokio::net::TcpListener;
+
+/// Names the engine of all tests when it is not the embedded one, such as `http://127.0.0.1:8100`.
+const ENDPOINT: &str = "TEST_DYNAMODB_ENDPOINT";
+
+/// When every test begins: 2026-01-01T00:00:00Z.
+pub const START: i64 = 1_767_225_600;
+
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(START + seconds).unwrap()
+}
+
+pub fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+/// A table of its own and how to reach it.
+pub async fn database() -> config::Database {
+    let database = match env::var(ENDPOINT) {
+        Ok(endpoint) => config::Database {
+            table: format!("test-{:016x}", fastrand::u64(..)),
+            ..engine::at(endpoint)
+        },
+        Err(_) => {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            engine::serve(listener, Database::memory().unwrap()).unwrap()
+        }
+    };
+    assert!(
+        engine::create_table(&engine::client(&database), &database.table)
+            .await
+            .unwrap()
+    );
+    database
+}
+
+/// The settings of the local stack, with these on top.
+pub fn settings(database: config::Database, extra: &[(&str, &str)]) -> Config {
+    let mut config = Config::from_vars(&|name| match extra.iter().find(|(known, _)| *known == name) {
+        Some((_, value)) => Some(value.to_string()),
+        None => match name {
+            "JWT_SECRET" => Some(token::SECRET.into()),
+            "TABLE_NAME" | "AWS_REGION" | "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => {
+                Some("local".into())
+            }
+            _ => None,
+        },
+    })
+    .unwrap();
+    config.database = database;
+    config
+}
+
+/// The service and its clock.
+pub struct Service {
+    pub app: App,
+    pub database: config::Database,
+    pub now: Timestamp,
+}
+
+impl Service {
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    pub async fn with(extra: &[(&str, &str)]) -> Self {
+        Self::on(database().await, extra)
+    }
+
+    /// A service on a table that is there already.
+    pub fn on(database: config::Database, extra: &[(&str, &str)]) -> Self {
+        Self {
+            app: App::new(settings(database.clone(), extra)),
+            database,
+            now: at(0),
+        }
+    }
+
+    pub fn store(&self) -> &SessionStore {
+        self.app.store()
+    }
+
+    pub fn client(&self) -> Client {
+        engine::client(&self.database)
+    }
+
+    pub fn pass(&mut self, time: SignedDuration) {
+        self.now = later(self.now, time);
+    }
+
+    /// Signs a user in on a device of this name, one second later than whatever was before.
+    pub async fn sign_in(&mut self, user_id: &str, device: &str) -> Session {
+        self.pass(SignedDuration::from_secs(1));
+        self.store()
+            .sign_in(&new_session(user_id, device, self.now), self.now)
+            .await
+            .unwrap()
+            .session
+    }
+
+    /// Sends an event as it is.
+    pub async fn event(&self, event: &Value) -> Reply {
+        let event: Event = serde_json::from_value(event.clone()).unwrap();
+        let answer = self
+            .app
+            .answer(LambdaEvent::new(event, Context::default()), self.now)
+            .await;
+        let answer = serde_json::to_value(answer).unwrap();
+        let text = answer["body"].as_str().unwrap_or_default().to_owned();
+        Reply {
+            status: answer["statusCode"].as_u64().unwrap(),
+            headers: serde_json::from_value(answer["headers"].clone()).unwrap(),
+            body: serde_json::from_str(&text).unwrap_or_default(),
+            text,
+        }
+    }
+
+    pub async fn get(&self, target: &str, token: &str) -> Reply {
+        Call::new("GET", target).token(token).send(self).await
+    }
+
+    pub async fn delete(&self, target: &str, token: &str) -> Reply {
+        Call::new("DELETE", target).token(token).send(self).await
+    }
+
+    pub async fn post(&self, target: &str, token: &str, body: Value) -> Reply {
+        Call::new("POST", target)
+            .token(token)
+            .body(&body.to_string())
+            .send(self)
+            .await
+    }
+}
+
+/// A sign-in whose device is recognised again by its name.
+pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
+    let user_id = user(user_id);
+    NewSession {
+        id: SessionId::new(now, std::array::from_fn(|_| fastrand::u8(..))),
+        device: Device {
+            name: device.into(),
+            kind: DeviceType::Web,
+            browser: "Firefox".into(),
+            os: "Linux".into(),
+        },
+        ip_address: "198.51.100.1".into(),
+        fingerprint: Some(Digest::of(&user_id, "fingerprint", device.as_bytes())),
+        token: None,
+        user_agent: None,
+        user_id,
+    }
+}
+
+/// A token for `user` that outlives every test.
+pub fn user_token(user: &str) -> String {
+    token::token(user, None, None, START + 10_000_000_000)
+}
+
+/// A token for the admin, user 1.
+pub fn admin_token() -> String {
+    token::token("1", Some("admin"), None, START + 10_000_000_000)
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u64,
+    pub headers: HashMap<String, String>,
+    pub body: Value,
+    pub text: String,
+}
+
+impl Reply {
+    /// Asserts a problem of RFC 9457 with this status and code; returns its detail.
+    pub fn problem(&self, status: u64, code: &str) -> &str {
+        assert_eq!(
+            (self.status, self.body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.text
+        );
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        for field in ["type", "title", "request_id"] {
+            assert!(self.body[field].is_string(), "{field} in {}", self.text);
+        }
+        assert_eq!(self.headers.contains_key("www-authenticate"), status == 401);
+        self.body["detail"].as_str().unwrap()
+    }
+
+    pub fn ok(&self) -> &Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        assert_eq!(self.headers["content-type"], "application/json");
+        &self.body
+    }
+
+    /// The ids of a list of sessions.
+    pub fn ids(&self) -> Vec<&str> {
+        self.ok()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|session| session["id"].as_str().unwrap())
+            .collect()
+    }
+}
+
+/// A request, as an event of an HTTP API.
+pub struct Call(Value);
+
+impl Call {
+    /// `target` is a path as it goes over the wire, with or without a query.
+    pub fn new(method: &str, target: &str) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        Self(json!({
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": path,
+            "rawQueryString": query,
+            "headers": {"host": "api.example.com"},
+            "requestContext": {
+                "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "198.51.100.7"},
+                "requestId": "request-1",
+                "stage": "$default",
+                "timeEpoch": 0,
+            },
+            "isBase64Encoded": false,
+        }))
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.0["headers"][name] = value.into();
+        self
+    }
+
+    pub fn token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub fn body(mut self, body: &str) -> Self {
+        self.0["body"] = body.into();
+        self.header("content-type", "application/json")
+    }
+
+    /// Any other part of the event, by JSON pointer.
+    pub fn with(mut self, pointer: &str, value: Value) -> Self {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        self.0.pointer_mut(parent).unwrap()[name] = value;
+        self
+    }
+
+    pub async fn send(self, service: &Service) -> Reply {
+        service.event(&self.0).await
+    }
+}
