@@ -154,10 +154,7 @@ impl Config {
             policy: policy(&vars)?,
             unknown_users: vars.one_of(
                 "UNKNOWN_USERS",
-                &[
-                    ("empty", UnknownUsers::Empty),
-                    ("not_found", UnknownUsers::NotFound),
-                ],
+                &[("empty", UnknownUsers::Empty), ("not_found", UnknownUsers::NotFound)],
             )?,
         })
     }
@@ -167,9 +164,7 @@ fn database(vars: &Vars<'_>) -> Result<Database, ConfigError> {
     Ok(Database {
         table: vars.required("TABLE_NAME")?,
         region: vars.required("AWS_REGION")?,
-        endpoint: vars
-            .get("AWS_ENDPOINT_URL_DYNAMODB")
-            .or_else(|| vars.get("AWS_ENDPOINT_URL")),
+        endpoint: vars.get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| vars.get("AWS_ENDPOINT_URL")),
         access_key_id: vars.required("AWS_ACCESS_KEY_ID")?,
         secret_access_key: vars.required("AWS_SECRET_ACCESS_KEY")?,
         session_token: vars.get("AWS_SESSION_TOKEN"),
@@ -181,9 +176,7 @@ fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
     let mode = match gateway {
         true => AuthMode::Gateway,
         false => AuthMode::Hs256 {
-            secret: vars
-                .secret("JWT_SECRET")?
-                .ok_or(ConfigError::Missing("JWT_SECRET"))?,
+            secret: vars.secret("JWT_SECRET")?.ok_or(ConfigError::Missing("JWT_SECRET"))?,
             previous: vars.secret("JWT_SECRET_PREVIOUS")?,
         },
     };
@@ -192,10 +185,8 @@ fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
         user_id_claim: vars.get("USER_ID_CLAIM").unwrap_or_else(|| "sub".into()),
         role_claim: vars.get("ROLE_CLAIM").unwrap_or_else(|| "role".into()),
         admin_role: vars.get("ADMIN_ROLE").unwrap_or_else(|| "admin".into()),
-        role_source: vars.one_of(
-            "ROLE_SOURCE",
-            &[("token", RoleSource::Token), ("table", RoleSource::Table)],
-        )?,
+        role_source: vars
+            .one_of("ROLE_SOURCE", &[("token", RoleSource::Token), ("table", RoleSource::Table)])?,
         issuer: vars.get("JWT_ISSUER"),
         audience: vars.get("JWT_AUDIENCE"),
     })
@@ -231,10 +222,9 @@ impl Vars<'_> {
 
     fn secret(&self, name: &'static str) -> Result<Option<Secret>, ConfigError> {
         match self.get(name) {
-            Some(value) if value.len() < SECRET_MIN => Err(ConfigError::Invalid {
-                name,
-                takes: format!("at least {SECRET_MIN} bytes long"),
-            }),
+            Some(value) if value.len() < SECRET_MIN => {
+                Err(ConfigError::Invalid { name, takes: format!("at least {SECRET_MIN} bytes long") })
+            }
             value => Ok(value.map(|value| Secret(value.into_bytes()))),
         }
     }
@@ -244,17 +234,9 @@ impl Vars<'_> {
         let Some(value) = self.get(name) else {
             return Ok(words[0].1);
         };
-        let list = || {
-            words
-                .iter()
-                .map(|(word, _)| *word)
-                .collect::<Vec<_>>()
-                .join(" or ")
-        };
+        let list = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
         let found = words.iter().find(|(word, _)| *word == value);
-        found
-            .map(|(_, meaning)| *meaning)
-            .ok_or_else(|| ConfigError::Invalid { name, takes: list() })
+        found.map(|(_, meaning)| *meaning).ok_or_else(|| ConfigError::Invalid { name, takes: list() })
     }
 
     fn number(
@@ -286,9 +268,7 @@ mod tests {
 
     fn read(extra: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let find = |list: &[(&str, &str)], name: &str| {
-            list.iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, v)| v.to_string())
+            list.iter().find(|(known, _)| *known == name).map(|(_, v)| v.to_string())
         };
         Config::from_vars(&|name| find(extra, name).or_else(|| find(&NEEDED, name)))
     }
@@ -306,15 +286,9 @@ mod tests {
                 activity_interval: SignedDuration::from_secs(300),
             }
         );
-        assert_eq!(
-            (config.unknown_users, config.auth.role_source),
-            (UnknownUsers::Empty, RoleSource::Token)
-        );
+        assert_eq!((config.unknown_users, config.auth.role_source), (UnknownUsers::Empty, RoleSource::Token));
         assert_eq!(config.auth.user_id_claim, "sub");
-        assert_eq!(
-            (config.auth.role_claim.as_str(), config.auth.admin_role.as_str()),
-            ("role", "admin")
-        );
+        assert_eq!((config.auth.role_claim.as_str(), config.auth.admin_role.as_str()), ("role", "admin"));
         assert_eq!((config.auth.issuer, config.database.endpoint), (None, None));
     }
 
@@ -326,10 +300,7 @@ mod tests {
         }
         // The gateway verifies tokens itself: no secret is needed.
         assert!(matches!(
-            read(&[("JWT_SECRET", ""), ("AUTH_MODE", "gateway")])
-                .unwrap()
-                .auth
-                .mode,
+            read(&[("JWT_SECRET", ""), ("AUTH_MODE", "gateway")]).unwrap().auth.mode,
             AuthMode::Gateway
         ));
     }
@@ -349,11 +320,7 @@ mod tests {
             ("SESSION_LIFETIME_HOURS", "0", "a whole number from 1 to 87600"),
             ("IDLE_TIMEOUT_HOURS", "-1", "a whole number from 0 to 87600"),
             ("HISTORY_DAYS", "1.5", "a whole number from 1 to 3650"),
-            (
-                "ACTIVITY_INTERVAL_SECONDS",
-                "99999999999999999999",
-                "a whole number from 0 to 86400",
-            ),
+            ("ACTIVITY_INTERVAL_SECONDS", "99999999999999999999", "a whole number from 0 to 86400"),
         ];
         for (name, value, takes) in cases {
             let error = read(&[(name, value)]).unwrap_err().to_string();
@@ -372,17 +339,8 @@ mod tests {
 
     #[test]
     fn the_more_specific_endpoint_wins() {
-        let both = [
-            ("AWS_ENDPOINT_URL", "http://a"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", "http://b"),
-        ];
-        assert_eq!(
-            read(&both).unwrap().database.endpoint.as_deref(),
-            Some("http://b")
-        );
-        assert_eq!(
-            read(&both[..1]).unwrap().database.endpoint.as_deref(),
-            Some("http://a")
-        );
+        let both = [("AWS_ENDPOINT_URL", "http://a"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://b")];
+        assert_eq!(read(&both).unwrap().database.endpoint.as_deref(), Some("http://b"));
+        assert_eq!(read(&both[..1]).unwrap().database.endpoint.as_deref(), Some("http://a"));
     }
 }

@@ -45,13 +45,13 @@ pub fn detect(hints: &Hints<'_>, claims: &Claims<'_>) -> Device {
         .or_else(|| agent.as_ref().map(Agent::kind))
         .or_else(|| (claims.kind == Some("mobile")).then_some(DeviceType::Mobile));
     let place = agent.as_ref().and_then(Agent::handheld).or_else(|| os.clone());
-    let name = name(browser.as_deref(), place.as_deref()).or_else(|| words(claims.name));
+    let chosen = if browser.is_none() && place.is_none() { words(claims.name) } else { None };
+    let browser = browser.or_else(|| words(claims.browser));
+    let name = chosen.or_else(|| name(browser.as_deref(), place.as_deref()));
     Device {
         name: name.unwrap_or_else(|| "Unknown device".into()),
         kind: kind.unwrap_or(DeviceType::Web),
-        browser: browser
-            .or_else(|| words(claims.browser))
-            .unwrap_or_else(|| "Unknown".into()),
+        browser: browser.unwrap_or_else(|| "Unknown".into()),
         os: os.unwrap_or_else(|| "Unknown".into()),
     }
 }
@@ -67,11 +67,8 @@ fn name(browser: Option<&str>, place: Option<&str>) -> Option<String> {
 
 /// Text a client chose, fit to be kept: no control characters, one space between words, not too long.
 fn words(text: Option<&str>) -> Option<String> {
-    let bounded: String = text?
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(4 * WORDS_MAX)
-        .collect();
+    let bounded: String =
+        text?.chars().map(|c| if c.is_control() { ' ' } else { c }).take(4 * WORDS_MAX).collect();
     let joined = bounded.split_whitespace().collect::<Vec<_>>().join(" ");
     let kept: String = joined.chars().take(WORDS_MAX).collect();
     (!kept.is_empty()).then_some(kept)
@@ -120,9 +117,7 @@ impl<'a> Agent<'a> {
 /// The brand that a user would name: not the engine, and not the decoy ("Not A;Brand") that keeps parsers honest.
 fn hinted_browser(hints: &Hints<'_>) -> Option<String> {
     let brands = || quoted(hints.brands).filter(|brand| !brand.contains("Not") && !brand.contains("Brand"));
-    let brand = brands()
-        .find(|brand| *brand != "Chromium")
-        .or_else(|| brands().next())?;
+    let brand = brands().find(|brand| *brand != "Chromium").or_else(|| brands().next())?;
     words(Some(match brand {
         "Google Chrome" => "Chrome",
         "Microsoft Edge" => "Edge",
@@ -165,13 +160,7 @@ mod tests {
     use super::*;
 
     fn named(user_agent: &str) -> (String, DeviceType, String, String) {
-        let device = detect(
-            &Hints {
-                user_agent: Some(user_agent),
-                ..Hints::default()
-            },
-            &Claims::default(),
-        );
+        let device = detect(&Hints { user_agent: Some(user_agent), ..Hints::default() }, &Claims::default());
         (device.name, device.kind, device.browser, device.os)
     }
 
@@ -270,12 +259,8 @@ mod tests {
 
     #[test]
     fn nothing_known_is_said_so() {
-        let unknown = (
-            "Unknown device".to_owned(),
-            DeviceType::Web,
-            "Unknown".to_owned(),
-            "Unknown".to_owned(),
-        );
+        let unknown =
+            ("Unknown device".to_owned(), DeviceType::Web, "Unknown".to_owned(), "Unknown".to_owned());
         for user_agent in ["", " ", "-", "????", "\u{7}"] {
             assert_eq!(named(user_agent), unknown, "{user_agent:?}");
         }
@@ -295,35 +280,19 @@ mod tests {
             mobile: Some("?0"),
         };
         let device = detect(&hints, &Claims::default());
-        assert_eq!(
-            (device.name.as_str(), device.kind),
-            ("Edge on Windows 11", DeviceType::Web)
-        );
-        let old = Hints {
-            platform_version: Some("\"10.0.0\""),
-            ..hints
-        };
+        assert_eq!((device.name.as_str(), device.kind), ("Edge on Windows 11", DeviceType::Web));
+        let old = Hints { platform_version: Some("\"10.0.0\""), ..hints };
         assert_eq!(detect(&old, &Claims::default()).os, "Windows 10");
         let google = Hints {
             brands: Some(r#""Chromium";v="148", "Google Chrome";v="148", "Not A(Brand";v="8""#),
             ..hints
         };
         assert_eq!(detect(&google, &Claims::default()).browser, "Chrome");
-        let chromium = Hints {
-            brands: Some(r#""Chromium";v="148", "Not A(Brand";v="8""#),
-            ..hints
-        };
+        let chromium = Hints { brands: Some(r#""Chromium";v="148", "Not A(Brand";v="8""#), ..hints };
         assert_eq!(detect(&chromium, &Claims::default()).browser, "Chromium");
-        let phone = Hints {
-            platform: Some("\"Android\""),
-            mobile: Some("?1"),
-            ..google
-        };
+        let phone = Hints { platform: Some("\"Android\""), mobile: Some("?1"), ..google };
         let device = detect(&phone, &Claims::default());
-        assert_eq!(
-            (device.name.as_str(), device.kind),
-            ("Chrome on Android", DeviceType::Mobile)
-        );
+        assert_eq!((device.name.as_str(), device.kind), ("Chrome on Android", DeviceType::Mobile));
     }
 
     #[test]
@@ -335,60 +304,29 @@ mod tests {
                 mobile: Some(empty),
                 ..Hints::default()
             };
-            assert_eq!(
-                detect(&hints, &Claims::default()).kind,
-                DeviceType::Web,
-                "{empty}"
-            );
+            assert_eq!(detect(&hints, &Claims::default()).kind, DeviceType::Web, "{empty}");
         }
-        let hints = Hints {
-            user_agent: Some(WINDOWS),
-            brands: Some("\"\""),
-            ..Hints::default()
-        };
+        let hints = Hints { user_agent: Some(WINDOWS), brands: Some("\"\""), ..Hints::default() };
         assert_eq!(detect(&hints, &Claims::default()).name, "Chrome on Windows 10");
     }
 
     #[test]
     fn the_body_is_believed_only_where_the_headers_say_nothing() {
-        let claims = Claims {
-            name: Some("My \u{0} phone"),
-            kind: Some("mobile"),
-            browser: Some("Own\nBrowser"),
-        };
-        let known = Hints {
-            user_agent: Some(WINDOWS),
-            ..Hints::default()
-        };
+        let claims =
+            Claims { name: Some("My \u{0} phone"), kind: Some("mobile"), browser: Some("Own\nBrowser") };
+        let known = Hints { user_agent: Some(WINDOWS), ..Hints::default() };
         assert_eq!(detect(&known, &claims).name, "Chrome on Windows 10");
         assert_eq!(detect(&known, &claims).kind, DeviceType::Web);
         let device = detect(&Hints::default(), &claims);
-        assert_eq!(
-            (device.name.as_str(), device.kind),
-            ("My phone", DeviceType::Mobile)
-        );
+        assert_eq!((device.name.as_str(), device.kind), ("My phone", DeviceType::Mobile));
         assert_eq!(device.browser, "Own Browser");
         // Existing clients send the start of their user agent as the name.
         let agent: String = WINDOWS.chars().take(100).collect();
-        let device = detect(
-            &Hints::default(),
-            &Claims {
-                name: Some(&agent),
-                ..Claims::default()
-            },
-        );
-        assert_eq!(
-            (device.name.as_str(), device.os.as_str()),
-            ("Chrome on Windows 10", "Windows 10")
-        );
+        let claims = Claims { name: Some(&agent), browser: Some("Chrome"), kind: None };
+        let device = detect(&Hints::default(), &claims);
+        assert_eq!((device.name.as_str(), device.os.as_str()), ("Chrome on Windows 10", "Windows 10"));
         let long = "é".repeat(10_000);
-        let device = detect(
-            &Hints::default(),
-            &Claims {
-                name: Some(&long),
-                ..Claims::default()
-            },
-        );
+        let device = detect(&Hints::default(), &Claims { name: Some(&long), ..Claims::default() });
         assert_eq!(device.name.chars().count(), 100);
     }
 }

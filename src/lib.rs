@@ -14,6 +14,8 @@
 //! 7. A failure is never a success: no partial list, no unreported half-done revoke.
 //! 8. No input makes the process crash or stop answering.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod audit;
 pub mod auth;
 pub mod config;

@@ -7,12 +7,7 @@ use sessions::http::{App, Event};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_target(false)
-        .with_span_list(false)
-        .init();
+    tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_span_list(false).init();
     let config = Config::from_env().inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let app = &App::new(config);
     let answer =

@@ -320,12 +320,7 @@ impl Session {
     pub fn ending(&self, now: Timestamp, policy: &Policy) -> Option<Ending> {
         self.ended.clone().or_else(|| {
             let deadline = self.deadline(policy);
-            let expired = Ending {
-                at: deadline,
-                by: None,
-                reason: EndReason::Expired,
-                note: None,
-            };
+            let expired = Ending { at: deadline, by: None, reason: EndReason::Expired, note: None };
             (now >= deadline).then_some(expired)
         })
     }
@@ -360,18 +355,10 @@ impl SignInPlan {
         policy: &Policy,
     ) -> Self {
         let same_device = |session: &&Session| fingerprint.is_some() && session.fingerprint == fingerprint;
-        let refresh = open
-            .iter()
-            .filter(|session| session.is_live_at(now, policy))
-            .find(same_device)
-            .map(|s| s.id);
+        let refresh =
+            open.iter().filter(|session| session.is_live_at(now, policy)).find(same_device).map(|s| s.id);
         let mut room = policy.max_sessions.saturating_sub(1);
-        let evicted = Ending {
-            at: now,
-            by: Some(user.clone()),
-            reason: EndReason::Evicted,
-            note: None,
-        };
+        let evicted = Ending { at: now, by: Some(user.clone()), reason: EndReason::Evicted, note: None };
         let end = |session: &Session| match session.ending(now, policy) {
             Some(ending) => Some((session.id, ending)),
             None if room == 0 => Some((session.id, evicted.clone())),
@@ -380,21 +367,15 @@ impl SignInPlan {
                 None
             }
         };
-        let mut endings: Vec<_> = open
-            .iter()
-            .filter(|session| Some(session.id) != refresh)
-            .filter_map(end)
-            .collect();
+        let mut endings: Vec<_> =
+            open.iter().filter(|session| Some(session.id) != refresh).filter_map(end).collect();
         endings.reverse();
         Self { refresh, endings }
     }
 
     /// The live sessions that give way, oldest first; the expired ones are not among them.
     pub fn evicted(&self) -> impl Iterator<Item = SessionId> {
-        self.endings
-            .iter()
-            .filter(|(_, ending)| ending.reason == EndReason::Evicted)
-            .map(|(id, _)| *id)
+        self.endings.iter().filter(|(_, ending)| ending.reason == EndReason::Evicted).map(|(id, _)| *id)
     }
 }
 
@@ -425,12 +406,7 @@ mod tests {
         Session {
             id: SessionId::new(at(created), [0; 10]),
             user_id: user(),
-            device: Device {
-                name: "x".into(),
-                kind: DeviceType::Web,
-                browser: "x".into(),
-                os: "x".into(),
-            },
+            device: Device { name: "x".into(), kind: DeviceType::Web, browser: "x".into(), os: "x".into() },
             ip_address: "192.0.2.1".into(),
             created_at: at(created),
             last_activity: at(active),
@@ -451,48 +427,29 @@ mod tests {
             assert!(session.is_live_at(later(at(deadline), SignedDuration::from_millis(-1)), &policy));
             assert!(!session.is_live_at(at(deadline), &policy));
             let ending = session.ending(at(deadline), &policy).unwrap();
-            assert_eq!(
-                (ending.reason, ending.at, ending.by),
-                (EndReason::Expired, at(deadline), None)
-            );
+            assert_eq!((ending.reason, ending.at, ending.by), (EndReason::Expired, at(deadline), None));
         }
     }
 
     #[test]
     fn a_receipt_outlasts_the_deadline() {
-        let receipt = Ending {
-            at: at(1),
-            by: Some(user()),
-            reason: EndReason::Logout,
-            note: None,
-        };
-        let ended = Session {
-            ended: Some(receipt.clone()),
-            ..session(0, 0)
-        };
+        let receipt = Ending { at: at(1), by: Some(user()), reason: EndReason::Logout, note: None };
+        let ended = Session { ended: Some(receipt.clone()), ..session(0, 0) };
         assert_eq!(ended.ending(at(500), &policy(3, Some(1))), Some(receipt));
         assert!(!ended.is_live_at(at(0), &policy(3, None)));
     }
 
     #[test]
     fn the_last_moment_of_time_does_not_overflow() {
-        assert_eq!(
-            later(Timestamp::MAX, SignedDuration::from_hours(1)),
-            Timestamp::MAX
-        );
+        assert_eq!(later(Timestamp::MAX, SignedDuration::from_hours(1)), Timestamp::MAX);
     }
 
     #[test]
     fn ids_sort_by_time() {
-        let ids: Vec<_> = (0..5)
-            .map(|hour| SessionId::new(at(hour), [255 - hour as u8; 10]))
-            .collect();
+        let ids: Vec<_> = (0..5).map(|hour| SessionId::new(at(hour), [255 - hour as u8; 10])).collect();
         assert!(ids.is_sorted());
         let texts: Vec<_> = ids.iter().map(ToString::to_string).collect();
-        assert!(
-            texts.is_sorted(),
-            "as text too, for that is how the table sorts them"
-        );
+        assert!(texts.is_sorted(), "as text too, for that is how the table sorts them");
     }
 
     #[test]

@@ -58,10 +58,7 @@ async fn unknown_users_are_not_found_where_every_user_is_registered() {
     let targets = ["/sessions/user/75", "/sessions/user/75?include_inactive=true"];
     for target in targets {
         assert_eq!(
-            service
-                .get(target, &admin_token())
-                .await
-                .problem(404, "user_not_found"),
+            service.get(target, &admin_token()).await.problem(404, "user_not_found"),
             "User not found"
         );
     }
@@ -72,24 +69,14 @@ async fn unknown_users_are_not_found_where_every_user_is_registered() {
     ];
     for target in targets {
         assert_eq!(
-            service
-                .delete(target, &admin_token())
-                .await
-                .problem(404, "user_not_found"),
+            service.delete(target, &admin_token()).await.problem(404, "user_not_found"),
             "User not found"
         );
     }
     // Known, though without a live session.
     service.delete(LIST, &admin_token()).await.ok();
     assert_eq!(service.get(LIST, &admin_token()).await.text, "[]");
-    assert_eq!(
-        service
-            .get("/sessions/user/74?include_inactive=true", &admin_token())
-            .await
-            .ids()
-            .len(),
-        1
-    );
+    assert_eq!(service.get("/sessions/user/74?include_inactive=true", &admin_token()).await.ids().len(), 1);
 }
 
 #[tokio::test]
@@ -106,12 +93,7 @@ async fn user_ids_are_numbers_only_where_the_number_is_the_id() {
     ];
     for (id, shown) in ids {
         service.sign_in(id, "phone").await;
-        let reply = service
-            .get(
-                &format!("/sessions/user/{}", id.replace('|', "%7C")),
-                &admin_token(),
-            )
-            .await;
+        let reply = service.get(&format!("/sessions/user/{}", id.replace('|', "%7C")), &admin_token()).await;
         assert_eq!(reply.ok()[0]["user_id"], shown);
     }
 }
@@ -119,18 +101,11 @@ async fn user_ids_are_numbers_only_where_the_number_is_the_id() {
 #[tokio::test]
 async fn ends_one_session_and_the_next_list_does_not_show_it() {
     let mut service = Service::start().await;
-    let (kept, ended) = (
-        service.sign_in("74", "kept").await,
-        service.sign_in("74", "ended").await,
-    );
+    let (kept, ended) = (service.sign_in("74", "kept").await, service.sign_in("74", "ended").await);
     service.pass(SignedDuration::from_secs(5));
 
-    let reply = service
-        .delete(
-            &format!("{}?reason=lost+phone", end(&ended.id.to_string())),
-            &admin_token(),
-        )
-        .await;
+    let reply =
+        service.delete(&format!("{}?reason=lost+phone", end(&ended.id.to_string())), &admin_token()).await;
 
     let body = reply.ok();
     assert_eq!(body["success"], true);
@@ -142,27 +117,19 @@ async fn ends_one_session_and_the_next_list_does_not_show_it() {
     assert_eq!(session["ended_by"], 1);
     assert_eq!(session["end_reason"], "revoked_by_admin");
     assert_eq!(session["end_note"], "lost phone");
-    assert_eq!(
-        service.get(LIST, &admin_token()).await.ids(),
-        [kept.id.to_string()]
-    );
+    assert_eq!(service.get(LIST, &admin_token()).await.ids(), [kept.id.to_string()]);
 }
 
 #[tokio::test]
 async fn a_repeat_succeeds_and_hands_back_the_first_receipt() {
     let mut service = Service::start().await;
     let target = end(&service.sign_in("74", "phone").await.id.to_string());
-    let first = service
-        .delete(&format!("{target}?reason=first"), &admin_token())
-        .await
-        .ok()["session"]
-        .clone();
+    let first =
+        service.delete(&format!("{target}?reason=first"), &admin_token()).await.ok()["session"].clone();
     service.pass(SignedDuration::from_hours(1));
     let other_admin = token::token("2", Some("admin"), None, START + 100_000);
 
-    let repeat = service
-        .delete(&format!("{target}?reason=second"), &other_admin)
-        .await;
+    let repeat = service.delete(&format!("{target}?reason=second"), &other_admin).await;
 
     assert_eq!(repeat.ok()["success"], true);
     assert_eq!(repeat.body["session"], first);
@@ -175,15 +142,11 @@ async fn an_expired_session_is_not_live_and_keeps_its_own_ending() {
     service.pass(SignedDuration::from_hours(720));
 
     assert_eq!(service.get(LIST, &admin_token()).await.text, "[]");
-    let history = service
-        .get("/sessions/user/74?include_inactive=true", &admin_token())
-        .await;
+    let history = service.get("/sessions/user/74?include_inactive=true", &admin_token()).await;
     assert_eq!(history.ok()[0]["end_reason"], "expired");
     assert_eq!(history.body[0]["ended_at"], "2026-01-31T00:00:01.000Z");
     assert_eq!(history.body[0]["ended_by"], Value::Null);
-    let reply = service
-        .delete(&end(&session.id.to_string()), &admin_token())
-        .await;
+    let reply = service.delete(&end(&session.id.to_string()), &admin_token()).await;
     assert_eq!(reply.ok()["session"], history.body[0]);
     assert_eq!(service.delete(LIST, &admin_token()).await.ok()["revoked"], 0);
 }
@@ -193,15 +156,10 @@ async fn an_idle_session_is_over_at_its_idle_deadline() {
     let mut service = Service::with(&[("IDLE_TIMEOUT_HOURS", "2")]).await;
     let session = service.sign_in("74", "phone").await;
     service.pass(SignedDuration::new(2 * 3600 - 1, 0));
-    assert_eq!(
-        service.get(LIST, &admin_token()).await.ok()[0]["expires_at"],
-        "2026-01-01T02:00:01.000Z"
-    );
+    assert_eq!(service.get(LIST, &admin_token()).await.ok()[0]["expires_at"], "2026-01-01T02:00:01.000Z");
     service.pass(SignedDuration::from_secs(1));
     assert_eq!(service.get(LIST, &admin_token()).await.text, "[]");
-    let reply = service
-        .delete(&end(&session.id.to_string()), &admin_token())
-        .await;
+    let reply = service.delete(&end(&session.id.to_string()), &admin_token()).await;
     assert_eq!(reply.ok()["session"]["end_reason"], "expired");
     assert_eq!(reply.body["session"]["ended_at"], "2026-01-01T02:00:01.000Z");
 }
@@ -213,17 +171,12 @@ async fn ends_all_sessions_with_a_receipt_each() {
     let b = service.sign_in("74", "b").await;
     service.sign_in("75", "not this one").await;
 
-    let reply = service
-        .delete("/sessions/user/74?reason=leaked", &admin_token())
-        .await;
+    let reply = service.delete("/sessions/user/74?reason=leaked", &admin_token()).await;
 
     assert_eq!(reply.ok()["revoked"], 2);
     assert_eq!(reply.body["success"], true);
     let sessions = reply.body["sessions"].as_array().unwrap();
-    let ids: Vec<_> = sessions
-        .iter()
-        .map(|session| session["id"].as_str().unwrap().to_owned())
-        .collect();
+    let ids: Vec<_> = sessions.iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids, [b.id.to_string(), a.id.to_string()]);
     for session in sessions {
         assert_eq!(
@@ -232,15 +185,9 @@ async fn ends_all_sessions_with_a_receipt_each() {
         );
     }
     assert_eq!(service.get(LIST, &admin_token()).await.text, "[]");
-    assert_eq!(
-        service.get("/sessions/user/75", &admin_token()).await.ids().len(),
-        1
-    );
+    assert_eq!(service.get("/sessions/user/75", &admin_token()).await.ids().len(), 1);
     let repeat = service.delete(LIST, &admin_token()).await;
-    assert_eq!(
-        (&repeat.ok()["success"], &repeat.body["revoked"]),
-        (&json!(true), &json!(0))
-    );
+    assert_eq!((&repeat.ok()["success"], &repeat.body["revoked"]), (&json!(true), &json!(0)));
 }
 
 #[tokio::test]
@@ -257,12 +204,8 @@ async fn ends_more_sessions_than_fit_a_transaction() {
     }
     let reply = service.delete(LIST, &admin_token()).await;
     assert_eq!(reply.ok()["revoked"], 250);
-    let ids: Vec<_> = reply.body["sessions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|s| s["id"].as_str().unwrap())
-        .collect();
+    let ids: Vec<_> =
+        reply.body["sessions"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
     assert!(ids.is_sorted_by(|a, b| a > b), "newest first, none twice");
     assert_eq!(service.get(LIST, &admin_token()).await.text, "[]");
 }
@@ -271,17 +214,12 @@ async fn ends_more_sessions_than_fit_a_transaction() {
 async fn a_dry_run_shows_what_would_end_and_ends_nothing() {
     let mut service = Service::start().await;
     let session = service.sign_in("74", "phone").await;
-    let reply = service
-        .delete("/sessions/user/74?dry_run=true", &admin_token())
-        .await;
+    let reply = service.delete("/sessions/user/74?dry_run=true", &admin_token()).await;
     assert_eq!(reply.ok()["revoked"], 0);
     assert_eq!(reply.body["message"], "1 session would end");
     assert_eq!(reply.body["sessions"][0]["id"], session.id.to_string());
     assert_eq!(reply.body["sessions"][0]["is_active"], true);
-    assert_eq!(
-        service.get(LIST, &admin_token()).await.ids(),
-        [session.id.to_string()]
-    );
+    assert_eq!(service.get(LIST, &admin_token()).await.ids(), [session.id.to_string()]);
 }
 
 #[tokio::test]
@@ -295,10 +233,7 @@ async fn another_users_session_is_as_unknown_as_one_that_never_was() {
     );
     assert_eq!(a.problem(404, "session_not_found"), "Session not found");
     assert_eq!((a.text, a.headers), (b.text, b.headers));
-    assert_eq!(
-        service.get("/sessions/user/75", &admin_token()).await.ids(),
-        [others]
-    );
+    assert_eq!(service.get("/sessions/user/75", &admin_token()).await.ids(), [others]);
 }
 
 #[tokio::test]
@@ -306,14 +241,7 @@ async fn history_pages_without_gaps_or_repeats_while_sessions_come_and_go() {
     let mut service = Service::with(&[("MAX_SESSIONS", "2")]).await;
     let mut expected = Vec::new();
     for device in 0..7 {
-        expected.insert(
-            0,
-            service
-                .sign_in("74", &format!("device {device}"))
-                .await
-                .id
-                .to_string(),
-        );
+        expected.insert(0, service.sign_in("74", &format!("device {device}")).await.id.to_string());
     }
     let mut seen = Vec::new();
     let mut target = "/sessions/user/74?include_inactive=true&limit=3".to_owned();
@@ -324,12 +252,7 @@ async fn history_pages_without_gaps_or_repeats_while_sessions_come_and_go() {
         let Some(link) = reply.headers.get("link") else {
             break;
         };
-        target = link
-            .strip_prefix('<')
-            .unwrap()
-            .strip_suffix(">; rel=\"next\"")
-            .unwrap()
-            .to_owned();
+        target = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
         service.sign_in("74", &format!("meanwhile {}", seen.len())).await;
         service.delete(&end(&seen[0]), &admin_token()).await.ok();
     }
@@ -357,33 +280,19 @@ async fn a_cursor_is_of_no_use_for_another_user() {
         service.sign_in(owner, "a").await;
         service.sign_in(owner, "b").await;
     }
-    let page = service
-        .get("/sessions/user/74?include_inactive=true&limit=1", &admin_token())
-        .await;
+    let page = service.get("/sessions/user/74?include_inactive=true&limit=1", &admin_token()).await;
     let link = page.headers["link"].clone();
     let cursor = link.split("cursor=").nth(1).unwrap().split('>').next().unwrap();
     assert!(cursor.len() <= 40, "{cursor}");
     let mut edited = cursor.to_owned();
     edited.replace_range(0..1, if cursor.starts_with('A') { "B" } else { "A" });
     let own = service
-        .get(
-            &format!("/sessions/user/74?include_inactive=true&cursor={cursor}"),
-            &admin_token(),
-        )
+        .get(&format!("/sessions/user/74?include_inactive=true&cursor={cursor}"), &admin_token())
         .await;
     assert_eq!(own.ids().len(), 1);
-    for (user, cursor) in [
-        ("75", cursor),
-        ("74", &edited),
-        ("74", ""),
-        ("74", "x"),
-        ("74", "eyJhIjoxfQ"),
-    ] {
+    for (user, cursor) in [("75", cursor), ("74", &edited), ("74", ""), ("74", "x"), ("74", "eyJhIjoxfQ")] {
         let target = format!("/sessions/user/{user}?include_inactive=true&cursor={cursor}");
-        service
-            .get(&target, &admin_token())
-            .await
-            .problem(400, "bad_cursor");
+        service.get(&target, &admin_token()).await.problem(400, "bad_cursor");
     }
 }
 
@@ -393,16 +302,10 @@ async fn a_caller_who_is_no_admin_is_refused_with_403() {
     let session = service.sign_in("74", "phone").await.id.to_string();
     let user = user_token("75");
     let reply = service.get(LIST, &user).await;
-    assert_eq!(
-        reply.problem(403, "admin_only"),
-        "Only admins can view other users' sessions"
-    );
+    assert_eq!(reply.problem(403, "admin_only"), "Only admins can view other users' sessions");
     for target in [LIST.to_owned(), end(&session), format!("{LIST}?dry_run=true")] {
         let reply = service.delete(&target, &user).await;
-        assert_eq!(
-            reply.problem(403, "admin_only"),
-            "Only admins can end other users' sessions"
-        );
+        assert_eq!(reply.problem(403, "admin_only"), "Only admins can end other users' sessions");
     }
     assert_eq!(service.get(LIST, &admin_token()).await.ids(), [session]);
 }
@@ -412,24 +315,9 @@ async fn an_admin_asking_for_themself_is_sent_to_their_own_sessions() {
     let mut service = Service::start().await;
     let own = service.sign_in("1", "panel").await.id.to_string();
     let sentence = "Use /my-sessions endpoint for your own sessions";
-    assert_eq!(
-        service
-            .get("/sessions/user/1", &admin_token())
-            .await
-            .problem(400, "own_sessions"),
-        sentence
-    );
-    for target in [
-        "/sessions/user/1".to_owned(),
-        format!("/sessions/user/1/session/{own}"),
-    ] {
-        assert_eq!(
-            service
-                .delete(&target, &admin_token())
-                .await
-                .problem(400, "own_sessions"),
-            sentence
-        );
+    assert_eq!(service.get("/sessions/user/1", &admin_token()).await.problem(400, "own_sessions"), sentence);
+    for target in ["/sessions/user/1".to_owned(), format!("/sessions/user/1/session/{own}")] {
+        assert_eq!(service.delete(&target, &admin_token()).await.problem(400, "own_sessions"), sentence);
     }
 }
 
@@ -441,25 +329,12 @@ async fn an_admin_whose_own_session_has_ended_is_out_at_once() {
     let token = |sid: &str| token::token("1", Some("admin"), Some(sid), START + 100_000);
     let mine = token(&own.id.to_string());
     assert_eq!(service.get(LIST, &mine).await.ids().len(), 1);
-    service
-        .store()
-        .end_all(&user("1"), None, &ending("2", service.now))
-        .await
-        .unwrap();
+    service.store().end_all(&user("1"), None, &ending("2", service.now)).await.unwrap();
     for token in [mine, token("not-one-of-ours"), token(&target)] {
+        assert_eq!(service.get(LIST, &token).await.problem(401, "session_ended"), "Session has ended");
+        assert_eq!(service.delete(LIST, &token).await.problem(401, "session_ended"), "Session has ended");
         assert_eq!(
-            service.get(LIST, &token).await.problem(401, "session_ended"),
-            "Session has ended"
-        );
-        assert_eq!(
-            service.delete(LIST, &token).await.problem(401, "session_ended"),
-            "Session has ended"
-        );
-        assert_eq!(
-            service
-                .delete(&end(&target), &token)
-                .await
-                .problem(401, "session_ended"),
+            service.delete(&end(&target), &token).await.problem(401, "session_ended"),
             "Session has ended"
         );
     }
@@ -481,10 +356,7 @@ async fn roles_may_be_in_the_table_instead_of_the_token() {
     };
     use aws_sdk_dynamodb::types::AttributeValue::{L, N, Ss};
     put("2", text("admin")).send().await.unwrap();
-    put("3", L(vec![text("user"), text("admin")]))
-        .send()
-        .await
-        .unwrap();
+    put("3", L(vec![text("user"), text("admin")])).send().await.unwrap();
     put("4", Ss(vec!["admin".into()])).send().await.unwrap();
     put("5", text("administrator")).send().await.unwrap();
     put("6", N("1".into())).send().await.unwrap();
@@ -521,15 +393,9 @@ async fn ids_that_are_none_are_refused() {
     ];
     for id in users {
         let detail = service.get(&format!("/sessions/user/{id}"), &admin_token()).await;
-        assert!(
-            detail.problem(400, "bad_user_id").starts_with("user_id must be"),
-            "{id}"
-        );
+        assert!(detail.problem(400, "bad_user_id").starts_with("user_id must be"), "{id}");
         let target = format!("/sessions/user/{id}/session/01900000-0000-7000-8000-000000000000");
-        service
-            .delete(&target, &admin_token())
-            .await
-            .problem(400, "bad_user_id");
+        service.delete(&target, &admin_token()).await.problem(400, "bad_user_id");
     }
     let sessions = [
         "",
@@ -546,35 +412,18 @@ async fn ids_that_are_none_are_refused() {
     ];
     for id in sessions {
         let detail = service.delete(&end(id), &admin_token()).await;
-        assert!(
-            detail
-                .problem(400, "bad_session_id")
-                .starts_with("session_id must be"),
-            "{id}"
-        );
+        assert!(detail.problem(400, "bad_session_id").starts_with("session_id must be"), "{id}");
     }
     // The longest id there may be, and one that needs decoding, once.
-    assert_eq!(
-        service
-            .get(&format!("/sessions/user/{}", "a".repeat(255)), &admin_token())
-            .await
-            .text,
-        "[]"
-    );
-    assert_eq!(
-        service.get("/sessions/user/%37%34", &admin_token()).await.text,
-        "[]"
-    );
+    assert_eq!(service.get(&format!("/sessions/user/{}", "a".repeat(255)), &admin_token()).await.text, "[]");
+    assert_eq!(service.get("/sessions/user/%37%34", &admin_token()).await.text, "[]");
 }
 
 #[tokio::test]
 async fn what_the_gateway_has_decoded_is_not_decoded_again() {
     let service = Service::start().await;
     let call = Call::new("GET", "/sessions/user/%37").with("/pathParameters", json!({"user_id": "%37"}));
-    call.token(&admin_token())
-        .send(&service)
-        .await
-        .problem(400, "bad_user_id");
+    call.token(&admin_token()).send(&service).await.problem(400, "bad_user_id");
 }
 
 #[tokio::test]
@@ -598,16 +447,9 @@ async fn parameters_that_do_not_fit_are_refused() {
         ("DELETE", "reason=%00".into(), "bad_reason"),
     ];
     for (method, query, code) in cases {
-        let reply = Call::new(method, &format!("{LIST}?{query}"))
-            .token(&admin_token())
-            .send(&service)
-            .await;
+        let reply = Call::new(method, &format!("{LIST}?{query}")).token(&admin_token()).send(&service).await;
         let name = query.split('=').next().unwrap();
-        assert!(
-            reply.problem(400, code).starts_with(name),
-            "{query}: {}",
-            reply.text
-        );
+        assert!(reply.problem(400, code).starts_with(name), "{query}: {}", reply.text);
     }
     // The longest note there may be, counted in characters; and names nobody knows.
     let fits = format!("{LIST}?reason={}&unknown=1", "%C3%A9".repeat(256));
@@ -619,10 +461,7 @@ async fn a_body_where_none_belongs_is_refused() {
     let service = Service::start().await;
     for method in ["GET", "DELETE"] {
         let call = Call::new(method, LIST).token(&admin_token()).body("{}");
-        assert_eq!(
-            call.send(&service).await.problem(400, "unexpected_body"),
-            "This request takes no body"
-        );
+        assert_eq!(call.send(&service).await.problem(400, "unexpected_body"), "This request takes no body");
     }
 }
 
@@ -641,10 +480,7 @@ async fn paths_and_methods_that_are_none_are_refused() {
         "//sessions/user/74",
         "/sessions/user/74/session/a/b",
     ] {
-        service
-            .get(path, &admin_token())
-            .await
-            .problem(404, "route_not_found");
+        service.get(path, &admin_token()).await.problem(404, "route_not_found");
     }
     let id = "01900000-0000-7000-8000-000000000000";
     for (method, path, allow) in [
@@ -652,10 +488,7 @@ async fn paths_and_methods_that_are_none_are_refused() {
         ("HEAD", LIST.to_owned(), "GET, DELETE"),
         ("GET", end(id), "DELETE"),
     ] {
-        let reply = Call::new(method, &path)
-            .token(&admin_token())
-            .send(&service)
-            .await;
+        let reply = Call::new(method, &path).token(&admin_token()).send(&service).await;
         reply.problem(405, "method_not_allowed");
         assert_eq!(reply.headers["allow"], allow);
     }
@@ -665,10 +498,7 @@ async fn paths_and_methods_that_are_none_are_refused() {
 async fn what_is_wrong_with_a_request_is_told_only_to_those_who_say_who_they_are() {
     let service = Service::start().await;
     for target in ["/sessions/user/%00", "/sessions/user/74?limit=0"] {
-        Call::new("GET", target)
-            .send(&service)
-            .await
-            .problem(401, "token_missing");
+        Call::new("GET", target).send(&service).await.problem(401, "token_missing");
     }
 }
 
@@ -678,16 +508,8 @@ async fn an_item_that_cannot_be_read_fails_the_list_instead_of_leaving_it_out() 
     service.sign_in("74", "phone").await;
     let put = service.client().put_item().table_name(&service.database.table);
     let key = text("session#01900000-0000-7000-8000-000000000000");
-    put.item("user_id", text("74"))
-        .item("sk", key.clone())
-        .item("live_sk", key)
-        .send()
-        .await
-        .unwrap();
-    service
-        .get(LIST, &admin_token())
-        .await
-        .problem(500, "internal_error");
+    put.item("user_id", text("74")).item("sk", key.clone()).item("live_sk", key).send().await.unwrap();
+    service.get(LIST, &admin_token()).await.problem(500, "internal_error");
 }
 
 #[tokio::test]
@@ -696,9 +518,7 @@ async fn a_database_that_cannot_be_reached_is_503_and_never_an_empty_list() {
     let id = "01900000-0000-7000-8000-000000000000";
     let replies = [
         service.get(LIST, &admin_token()).await,
-        service
-            .get("/sessions/user/74?include_inactive=true", &admin_token())
-            .await,
+        service.get("/sessions/user/74?include_inactive=true", &admin_token()).await,
         service.delete(LIST, &admin_token()).await,
         service.delete(&end(id), &admin_token()).await,
     ];
@@ -716,16 +536,11 @@ async fn events_that_lambda_http_cannot_take_are_answered_with_400() {
         Call::new("GET", LIST).with("/rawQueryString", json!("a b")),
         Call::new("GET", LIST).with("/rawQueryString", json!(long)),
         Call::new("GET", LIST).with("/headers/host", json!("a b")),
-        Call::new("GET", LIST).with(
-            "/requestContext/authorizer",
-            json!({"jwt": {"claims": {"id": 74}, "scopes": null}}),
-        ),
+        Call::new("GET", LIST)
+            .with("/requestContext/authorizer", json!({"jwt": {"claims": {"id": 74}, "scopes": null}})),
     ];
     for call in calls {
-        call.token(&admin_token())
-            .send(&service)
-            .await
-            .problem(400, "bad_event");
+        call.token(&admin_token()).send(&service).await.problem(400, "bad_event");
     }
     for event in [json!({}), json!(null), json!("text"), json!([1])] {
         service.event(&event).await.problem(400, "bad_event");
@@ -740,10 +555,5 @@ fn text(value: &str) -> aws_sdk_dynamodb::types::AttributeValue {
 
 fn ending(by: &str, at: jiff::Timestamp) -> sessions::session::Ending {
     let reason = sessions::session::EndReason::RevokedByAdmin;
-    sessions::session::Ending {
-        at,
-        by: Some(user(by)),
-        reason,
-        note: None,
-    }
+    sessions::session::Ending { at, by: Some(user(by)), reason, note: None }
 }

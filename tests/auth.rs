@@ -19,10 +19,7 @@ fn claims() -> Value {
 
 fn with(extra: Value) -> Value {
     let mut claims = claims();
-    claims
-        .as_object_mut()
-        .unwrap()
-        .extend(extra.as_object().unwrap().clone());
+    claims.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     claims
 }
 
@@ -34,10 +31,7 @@ async fn refused(service: &Service, token: &str, code: &str) {
     let reply = service.get(LIST, token).await;
     reply.problem(401, code);
     assert_eq!(reply.headers["www-authenticate"], "Bearer");
-    assert!(
-        token.len() < 9 || !reply.text.contains(token),
-        "an answer never repeats a token"
-    );
+    assert!(token.len() < 9 || !reply.text.contains(token), "an answer never repeats a token");
 }
 
 #[tokio::test]
@@ -58,10 +52,7 @@ async fn a_valid_token_is_let_in() {
 #[tokio::test]
 async fn a_missing_token_is_refused() {
     let service = Service::start().await;
-    for call in [
-        Call::new("GET", LIST),
-        Call::new("GET", LIST).header("authorization", "  "),
-    ] {
+    for call in [Call::new("GET", LIST), Call::new("GET", LIST).header("authorization", "  ")] {
         let reply = call.send(&service).await;
         assert_eq!(reply.problem(401, "token_missing"), "The bearer token is missing");
     }
@@ -82,10 +73,7 @@ async fn what_is_no_bearer_token_is_refused() {
         format!("Bearer\t{good}"),
     ];
     for value in headers {
-        let reply = Call::new("GET", LIST)
-            .header("authorization", &value)
-            .send(&service)
-            .await;
+        let reply = Call::new("GET", LIST).header("authorization", &value).send(&service).await;
         assert_eq!(reply.status, 401, "{value}");
         assert!(
             ["token_malformed", "token_invalid"].contains(&reply.body["code"].as_str().unwrap()),
@@ -153,12 +141,7 @@ async fn tokens_out_of_their_time_are_refused() {
     for exp in [json!(NOW), json!(NOW - 1), json!(0), json!(NOW as f64 - 0.5)] {
         refused(&service, &sign(&with(json!({ "exp": exp }))), "token_expired").await;
     }
-    refused(
-        &service,
-        &sign(&with(json!({"nbf": NOW + 61}))),
-        "token_not_yet_valid",
-    )
-    .await;
+    refused(&service, &sign(&with(json!({"nbf": NOW + 61}))), "token_not_yet_valid").await;
     let token = sign(&claims());
     service.get(LIST, &token).await.ok();
     service.pass(jiff::SignedDuration::from_secs(60));
@@ -172,28 +155,14 @@ async fn forged_tokens_are_refused() {
     let mut edited = good.clone();
     let at = good.find('.').unwrap() + 5;
     edited.replace_range(at..at + 1, if &good[at..at + 1] == "A" { "B" } else { "A" });
-    refused(
-        &service,
-        &token::sign(&header(), &claims(), OTHER_SECRET),
-        "token_invalid",
-    )
-    .await;
+    refused(&service, &token::sign(&header(), &claims(), OTHER_SECRET), "token_invalid").await;
     refused(&service, &edited, "token_invalid").await;
     for alg in ["HS384", "HS512", "RS256", "ES256", "PS256", "EdDSA"] {
-        refused(
-            &service,
-            &token::sign(&json!({"alg": alg}), &claims(), token::SECRET),
-            "token_invalid",
-        )
-        .await;
+        refused(&service, &token::sign(&json!({"alg": alg}), &claims(), token::SECRET), "token_invalid")
+            .await;
     }
     let critical = json!({"alg": "HS256", "crit": ["exp"]});
-    refused(
-        &service,
-        &token::sign(&critical, &claims(), token::SECRET),
-        "token_invalid",
-    )
-    .await;
+    refused(&service, &token::sign(&critical, &claims(), token::SECRET), "token_invalid").await;
 }
 
 #[tokio::test]
@@ -203,23 +172,14 @@ async fn the_previous_secret_is_taken_while_a_rotation_lasts() {
     let rotating = Service::with(&[("JWT_SECRET_PREVIOUS", OTHER_SECRET)]).await;
     rotating.get(LIST, &old).await.ok();
     rotating.get(LIST, &new).await.ok();
-    refused(
-        &rotating,
-        &token::sign(&header(), &claims(), &"x".repeat(32)),
-        "token_invalid",
-    )
-    .await;
+    refused(&rotating, &token::sign(&header(), &claims(), &"x".repeat(32)), "token_invalid").await;
     let rotated = Service::start().await;
     refused(&rotated, &old, "token_invalid").await;
 }
 
 #[tokio::test]
 async fn the_claims_of_the_user_and_the_role_can_be_named() {
-    let settings = [
-        ("USER_ID_CLAIM", "id"),
-        ("ROLE_CLAIM", "roles"),
-        ("ADMIN_ROLE", "root"),
-    ];
+    let settings = [("USER_ID_CLAIM", "id"), ("ROLE_CLAIM", "roles"), ("ADMIN_ROLE", "root")];
     let service = Service::with(&settings).await;
     let token = |id: Value, roles: Value| {
         sign(&json!({"id": id, "roles": roles, "role": "admin", "sub": "x", "exp": NOW + 60}))
@@ -237,30 +197,13 @@ async fn the_claims_of_the_user_and_the_role_can_be_named() {
         json!("user root"),
         json!("ROOT"),
     ] {
-        service
-            .get(LIST, &token(json!(1), roles))
-            .await
-            .problem(403, "admin_only");
+        service.get(LIST, &token(json!(1), roles)).await.problem(403, "admin_only");
     }
     // The number in the token is the text in the path.
-    service
-        .get(LIST, &token(json!(74), json!("root")))
-        .await
-        .problem(400, "own_sessions");
-    for id in [
-        json!(""),
-        json!(74.5),
-        json!(1e30),
-        json!(null),
-        json!([74]),
-        json!("a/b"),
-        json!(true),
-    ] {
+    service.get(LIST, &token(json!(74), json!("root"))).await.problem(400, "own_sessions");
+    for id in [json!(""), json!(74.5), json!(1e30), json!(null), json!([74]), json!("a/b"), json!(true)] {
         let reply = service.get(LIST, &token(id, json!("root"))).await;
-        assert_eq!(
-            reply.problem(401, "token_names_no_user"),
-            "The token names no user in its \"id\" claim"
-        );
+        assert_eq!(reply.problem(401, "token_names_no_user"), "The token names no user in its \"id\" claim");
     }
 }
 
@@ -268,10 +211,7 @@ async fn the_claims_of_the_user_and_the_role_can_be_named() {
 async fn issuer_and_audience_must_be_there_when_they_are_set() {
     let service = Service::with(&[("JWT_ISSUER", "panel"), ("JWT_AUDIENCE", "sessions")]).await;
     for aud in [json!("sessions"), json!(["other", "sessions"])] {
-        service
-            .get(LIST, &sign(&with(json!({"iss": "panel", "aud": aud}))))
-            .await
-            .ok();
+        service.get(LIST, &sign(&with(json!({"iss": "panel", "aud": aud})))).await.ok();
     }
     let wrong = [
         json!({}),
@@ -287,44 +227,27 @@ async fn issuer_and_audience_must_be_there_when_they_are_set() {
         refused(&service, &sign(&with(extra)), "token_invalid").await;
     }
     // Where none is set, tokens may carry any.
-    Service::start()
-        .await
-        .get(LIST, &sign(&with(json!({"iss": "x", "aud": "y"}))))
-        .await
-        .ok();
+    Service::start().await.get(LIST, &sign(&with(json!({"iss": "x", "aud": "y"})))).await.ok();
 }
 
 fn from_gateway(claims: Value) -> Call {
-    Call::new("GET", LIST).with(
-        "/requestContext/authorizer",
-        json!({"jwt": {"claims": claims, "scopes": null}}),
-    )
+    Call::new("GET", LIST)
+        .with("/requestContext/authorizer", json!({"jwt": {"claims": claims, "scopes": null}}))
 }
 
 #[tokio::test]
 async fn behind_the_gateways_authorizer_its_claims_alone_are_believed() {
     let service = Service::with(&[("AUTH_MODE", "gateway")]).await;
     for role in ["admin", "[admin]", "[user admin]", "[user,admin]"] {
-        let reply = from_gateway(json!({"sub": "1", "role": role}))
-            .send(&service)
-            .await;
+        let reply = from_gateway(json!({"sub": "1", "role": role})).send(&service).await;
         assert_eq!(reply.text, "[]", "{role}");
     }
     for role in ["user", "[user]", "[]", "[administrator user]", "user admin"] {
-        from_gateway(json!({"sub": "1", "role": role}))
-            .send(&service)
-            .await
-            .problem(403, "admin_only");
+        from_gateway(json!({"sub": "1", "role": role})).send(&service).await.problem(403, "admin_only");
     }
-    from_gateway(json!({"role": "admin"}))
-        .send(&service)
-        .await
-        .problem(401, "token_names_no_user");
+    from_gateway(json!({"role": "admin"})).send(&service).await.problem(401, "token_names_no_user");
     // A token, be it ever so good, says nothing here; nor do claims in a header or a body.
-    service
-        .get(LIST, &sign(&claims()))
-        .await
-        .problem(401, "token_missing");
+    service.get(LIST, &sign(&claims())).await.problem(401, "token_missing");
     let spoofed = Call::new("GET", LIST)
         .header("x-amzn-oidc-data", "admin")
         .with("/claims", json!({"sub": "1", "role": "admin"}));
@@ -334,10 +257,7 @@ async fn behind_the_gateways_authorizer_its_claims_alone_are_believed() {
 #[tokio::test]
 async fn without_the_gateways_authorizer_its_claims_are_not_believed() {
     let service = Service::start().await;
-    from_gateway(json!({"sub": "1", "role": "admin"}))
-        .send(&service)
-        .await
-        .problem(401, "token_missing");
+    from_gateway(json!({"sub": "1", "role": "admin"})).send(&service).await.problem(401, "token_missing");
 }
 
 #[tokio::test]
@@ -347,8 +267,5 @@ async fn the_session_of_a_gateway_token_must_be_live_too() {
     let list = || from_gateway(json!({"sub": "1", "role": "admin", "sid": own}));
     list().send(&service).await.ok();
     service.pass(jiff::SignedDuration::from_hours(720));
-    assert_eq!(
-        list().send(&service).await.problem(401, "session_ended"),
-        "Session has ended"
-    );
+    assert_eq!(list().send(&service).await.problem(401, "session_ended"), "Session has ended");
 }

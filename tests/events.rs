@@ -38,14 +38,7 @@ fn read(name: &str) -> Value {
 async fn demo_stack() -> Service {
     let mut service = Service::start().await;
     service.now = Timestamp::now();
-    demo::fill(
-        &service.client(),
-        &service.database.table,
-        service.store(),
-        service.now,
-    )
-    .await
-    .unwrap();
+    demo::fill(&service.client(), &service.database.table, service.store(), service.now).await.unwrap();
     service
 }
 
@@ -53,31 +46,17 @@ async fn demo_stack() -> Service {
 async fn each_event_answers_as_its_name_says() {
     for (name, status, code) in EXPECTED {
         let reply = demo_stack().await.event(&read(name)).await;
-        assert_eq!(
-            (reply.status, reply.body["code"].as_str()),
-            (*status, *code),
-            "{name}: {}",
-            reply.text
-        );
+        assert_eq!((reply.status, reply.body["code"].as_str()), (*status, *code), "{name}: {}", reply.text);
     }
 }
 
 #[test]
 fn each_file_is_used() {
     let stem = |entry: std::io::Result<fs::DirEntry>| {
-        entry
-            .unwrap()
-            .path()
-            .file_stem()
-            .unwrap()
-            .to_string_lossy()
-            .into_owned()
+        entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()
     };
     let files: BTreeSet<_> = fs::read_dir("events").unwrap().map(stem).collect();
-    assert_eq!(
-        files,
-        EXPECTED.iter().map(|(name, ..)| name.to_string()).collect()
-    );
+    assert_eq!(files, EXPECTED.iter().map(|(name, ..)| name.to_string()).collect());
 }
 
 #[tokio::test]
@@ -85,11 +64,7 @@ async fn an_admin_sees_the_devices_of_the_demo_user_and_ends_one() {
     let service = demo_stack().await;
     let names = |list: &Value| -> Vec<(String, String)> {
         let field = |session: &Value, name: &str| session[name].as_str().unwrap().to_owned();
-        list.as_array()
-            .unwrap()
-            .iter()
-            .map(|s| (field(s, "device_name"), field(s, "device_type")))
-            .collect()
+        list.as_array().unwrap().iter().map(|s| (field(s, "device_name"), field(s, "device_type"))).collect()
     };
     let pair = |name: &str, kind: &str| (name.to_owned(), kind.to_owned());
     let devices = [
@@ -97,20 +72,12 @@ async fn an_admin_sees_the_devices_of_the_demo_user_and_ends_one() {
         pair("Safari on iPhone", "mobile"),
         pair("Chrome on Windows 10", "web"),
     ];
-    assert_eq!(
-        names(service.event(&read("admin-lists-sessions")).await.ok()),
-        devices
-    );
+    assert_eq!(names(service.event(&read("admin-lists-sessions")).await.ok()), devices);
     let ended = service.event(&read("admin-ends-session")).await;
     assert_eq!(ended.ok()["session"]["device_name"], "Chrome on Windows 10");
     assert_eq!(ended.body["session"]["end_note"], "Left the office");
-    assert_eq!(
-        names(service.event(&read("admin-lists-sessions")).await.ok()),
-        devices[..2]
-    );
-    let history = service
-        .get("/sessions/user/74?include_inactive=true", &admin_token())
-        .await;
+    assert_eq!(names(service.event(&read("admin-lists-sessions")).await.ok()), devices[..2]);
+    let history = service.get("/sessions/user/74?include_inactive=true", &admin_token()).await;
     assert_eq!(history.ids().len(), 4);
     assert_eq!(history.body[3]["end_note"], "Laptop reported lost");
     assert_eq!(service.event(&read("admin-ends-all")).await.ok()["revoked"], 2);

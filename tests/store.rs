@@ -33,13 +33,7 @@ async fn sign_in(store: &SessionStore, device: &str, now: Timestamp) -> SignedIn
 }
 
 async fn live(store: &SessionStore, now: Timestamp) -> Vec<Session> {
-    store
-        .open(&user("74"))
-        .await
-        .unwrap()
-        .live(now, store.policy())
-        .cloned()
-        .collect()
+    store.open(&user("74")).await.unwrap().live(now, store.policy()).cloned().collect()
 }
 
 async fn live_ids(store: &SessionStore, now: Timestamp) -> Vec<SessionId> {
@@ -47,25 +41,14 @@ async fn live_ids(store: &SessionStore, now: Timestamp) -> Vec<SessionId> {
 }
 
 fn ended_by(admin: &str, at: Timestamp) -> Ending {
-    Ending {
-        at,
-        by: Some(user(admin)),
-        reason: EndReason::RevokedByAdmin,
-        note: Note::parse(admin).unwrap(),
-    }
+    Ending { at, by: Some(user(admin)), reason: EndReason::RevokedByAdmin, note: Note::parse(admin).unwrap() }
 }
 
 /// An attribute of an item as it is stored.
 async fn stored(database: &config::Database, sk: &str, attribute: &str) -> Option<AttributeValue> {
     let text = |text: &str| AttributeValue::S(text.into());
     let get = engine::client(database).get_item().table_name(&database.table);
-    let item = get
-        .key("user_id", text("74"))
-        .key("sk", text(sk))
-        .send()
-        .await
-        .unwrap()
-        .item;
+    let item = get.key("user_id", text("74")).key("sk", text(sk)).send().await.unwrap().item;
     item?.remove(attribute)
 }
 
@@ -83,22 +66,8 @@ async fn over_the_cap_the_oldest_gives_way() {
     let c = sign_in(&store, "c", at(3)).await;
     assert_eq!(c.evicted, [a.session.id]);
     assert_eq!(live_ids(&store, at(3)).await, [c.session.id, b.session.id]);
-    let receipt = store
-        .session(&user("74"), a.session.id)
-        .await
-        .unwrap()
-        .unwrap()
-        .ended
-        .unwrap();
-    assert_eq!(
-        receipt,
-        Ending {
-            at: at(3),
-            by: Some(user("74")),
-            reason: EndReason::Evicted,
-            note: None
-        }
-    );
+    let receipt = store.session(&user("74"), a.session.id).await.unwrap().unwrap().ended.unwrap();
+    assert_eq!(receipt, Ending { at: at(3), by: Some(user("74")), reason: EndReason::Evicted, note: None });
 }
 
 #[tokio::test]
@@ -112,20 +81,14 @@ async fn the_same_device_keeps_its_session() {
     assert_eq!(again.session.last_activity, at(1000));
     assert_eq!(again.session.expires_at, at(1000 + 720 * 3600));
     assert_eq!(live(&store, at(1000)).await, [again.session]);
-    assert_eq!(
-        ttl(&database, first.session.id).await,
-        START + 1000 + (720 + 90 * 24) * 3600
-    );
+    assert_eq!(ttl(&database, first.session.id).await, START + 1000 + (720 + 90 * 24) * 3600);
 }
 
 #[tokio::test]
 async fn a_device_whose_session_has_ended_gets_a_new_one() {
     let (store, _) = store(2).await;
     let first = sign_in(&store, "a", at(1)).await.session;
-    store
-        .end(&user("74"), first.id, &ended_by("1", at(2)))
-        .await
-        .unwrap();
+    store.end(&user("74"), first.id, &ended_by("1", at(2))).await.unwrap();
     let second = sign_in(&store, "a", at(3)).await;
     assert!(!second.refreshed);
     assert_eq!(live_ids(&store, at(3)).await, [second.session.id]);
@@ -141,20 +104,12 @@ async fn a_lowered_cap_is_honoured_at_the_next_sign_in_whatever_the_number() {
     let (wide, database) = store(1000).await;
     let mut ids = Vec::new();
     for device in 0..230 {
-        ids.push(
-            sign_in(&wide, &format!("device {device}"), at(device))
-                .await
-                .session
-                .id,
-        );
+        ids.push(sign_in(&wide, &format!("device {device}"), at(device)).await.session.id);
     }
     let narrow = SessionStore::new(&database, policy(3));
     let new = sign_in(&narrow, "new", at(1000)).await;
     assert_eq!(new.evicted, ids[..228]);
-    assert_eq!(
-        live_ids(&narrow, at(1000)).await,
-        [new.session.id, ids[229], ids[228]]
-    );
+    assert_eq!(live_ids(&narrow, at(1000)).await, [new.session.id, ids[229], ids[228]]);
 }
 
 #[tokio::test]
@@ -162,12 +117,7 @@ async fn a_refresh_honours_a_lowered_cap_and_keeps_its_own_session() {
     let (wide, database) = store(5).await;
     let mut ids = Vec::new();
     for device in 0..5 {
-        ids.push(
-            sign_in(&wide, &format!("device {device}"), at(device))
-                .await
-                .session
-                .id,
-        );
+        ids.push(sign_in(&wide, &format!("device {device}"), at(device)).await.session.id);
     }
     let narrow = SessionStore::new(&database, policy(2));
     let refreshed = sign_in(&narrow, "device 0", at(10)).await;
@@ -184,27 +134,10 @@ async fn a_sign_in_writes_down_what_has_expired_so_that_the_index_stays_small() 
     let new = sign_in(&store, "new", now).await;
     assert!(new.evicted.is_empty(), "expired is not evicted");
     assert_eq!(store.open(&user("74")).await.unwrap().sessions, [new.session]);
-    let receipt = store
-        .session(&user("74"), old.id)
-        .await
-        .unwrap()
-        .unwrap()
-        .ended
-        .unwrap();
+    let receipt = store.session(&user("74"), old.id).await.unwrap().unwrap().ended.unwrap();
     let deadline = at(720 * 3600);
-    assert_eq!(
-        receipt,
-        Ending {
-            at: deadline,
-            by: None,
-            reason: EndReason::Expired,
-            note: None
-        }
-    );
-    assert_eq!(
-        ttl(&database, old.id).await,
-        deadline.as_second() + 90 * 24 * 3600
-    );
+    assert_eq!(receipt, Ending { at: deadline, by: None, reason: EndReason::Expired, note: None });
+    assert_eq!(ttl(&database, old.id).await, deadline.as_second() + 90 * 24 * 3600);
 }
 
 #[tokio::test]
@@ -212,14 +145,8 @@ async fn history_goes_its_days_after_the_end_and_a_live_session_never() {
     let (store, database) = store(3).await;
     let session = sign_in(&store, "a", at(0)).await.session;
     let history = 90 * 24 * 3600;
-    assert_eq!(
-        ttl(&database, session.id).await,
-        session.expires_at.as_second() + history
-    );
-    store
-        .end(&user("74"), session.id, &ended_by("1", at(60)))
-        .await
-        .unwrap();
+    assert_eq!(ttl(&database, session.id).await, session.expires_at.as_second() + history);
+    store.end(&user("74"), session.id, &ended_by("1", at(60))).await.unwrap();
     assert_eq!(ttl(&database, session.id).await, START + 60 + history);
     assert_eq!(stored(&database, "profile", "ttl").await, None);
 }
@@ -228,21 +155,9 @@ async fn history_goes_its_days_after_the_end_and_a_live_session_never() {
 async fn ending_what_never_was_makes_nothing() {
     let (store, database) = store(3).await;
     let id = SessionId::new(at(0), [1; 10]);
-    assert!(
-        store
-            .end(&user("74"), id, &ended_by("1", at(1)))
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(store.end(&user("74"), id, &ended_by("1", at(1))).await.unwrap().is_none());
     assert_eq!(stored(&database, &format!("session#{id}"), "sk").await, None);
-    assert!(
-        store
-            .end_all(&user("74"), None, &ended_by("1", at(1)))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.end_all(&user("74"), None, &ended_by("1", at(1))).await.unwrap().is_empty());
     assert_eq!(stored(&database, "profile", "sk").await, None);
 }
 
@@ -251,57 +166,31 @@ async fn end_all_keeps_the_one_it_is_told_to_keep() {
     let (store, _) = store(3).await;
     let a = sign_in(&store, "a", at(1)).await.session;
     let b = sign_in(&store, "b", at(2)).await.session;
-    let ended = store
-        .end_all(&user("74"), Some(b.id), &ended_by("1", at(3)))
-        .await
-        .unwrap();
+    let ended = store.end_all(&user("74"), Some(b.id), &ended_by("1", at(3))).await.unwrap();
     assert_eq!(ended.iter().map(|session| session.id).collect::<Vec<_>>(), [a.id]);
     assert_eq!(live_ids(&store, at(3)).await, [b.id]);
-    assert!(
-        store
-            .end_all(&user("74"), Some(b.id), &ended_by("1", at(4)))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.end_all(&user("74"), Some(b.id), &ended_by("1", at(4))).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn activity_is_written_at_most_once_an_interval_and_never_revives() {
     let (store, _) = store(3).await;
     let session = sign_in(&store, "a", at(0)).await.session;
-    assert_eq!(
-        store
-            .touch(&session, at(299))
-            .await
-            .unwrap()
-            .unwrap()
-            .last_activity,
-        at(0)
-    );
+    assert_eq!(store.touch(&session, at(299)).await.unwrap().unwrap().last_activity, at(0));
     let moved = store.touch(&session, at(300)).await.unwrap().unwrap();
     assert_eq!(moved.last_activity, at(300));
     assert_eq!(live(&store, at(300)).await, [moved.clone()]);
-    store
-        .end(&user("74"), session.id, &ended_by("1", at(400)))
-        .await
-        .unwrap();
+    store.end(&user("74"), session.id, &ended_by("1", at(400))).await.unwrap();
     let seen_before = moved;
     let after = store.touch(&seen_before, at(900)).await.unwrap().unwrap();
-    assert_eq!(
-        (after.ended, after.last_activity),
-        (Some(ended_by("1", at(400))), at(300))
-    );
+    assert_eq!((after.ended, after.last_activity), (Some(ended_by("1", at(400))), at(300)));
     assert!(live(&store, at(900)).await.is_empty());
 }
 
 #[tokio::test]
 async fn activity_moves_the_idle_deadline() {
     let database = database().await;
-    let idle = Policy {
-        idle_timeout: Some(SignedDuration::from_hours(1)),
-        ..policy(3)
-    };
+    let idle = Policy { idle_timeout: Some(SignedDuration::from_hours(1)), ..policy(3) };
     let store = SessionStore::new(&database, idle);
     let session = sign_in(&store, "a", at(0)).await.session;
     store.touch(&session, at(3000)).await.unwrap().unwrap();
@@ -314,13 +203,7 @@ async fn history_of_more_than_a_page_is_whole_and_in_order() {
     let (store, _) = store(1).await;
     let mut expected = Vec::new();
     for device in 0..125 {
-        expected.insert(
-            0,
-            sign_in(&store, &format!("device {device}"), at(device))
-                .await
-                .session
-                .id,
-        );
+        expected.insert(0, sign_in(&store, &format!("device {device}"), at(device)).await.session.id);
     }
     let mut seen = Vec::new();
     let mut after = None;
@@ -343,15 +226,7 @@ async fn lists_follow_the_engine_over_its_page_size() {
         sign_in(&store, &format!("{device:04}{}", "x".repeat(4000)), at(device)).await;
     }
     assert_eq!(live_ids(&store, at(400)).await.len(), 400);
-    assert_eq!(
-        store
-            .history(&user("74"), None, 399)
-            .await
-            .unwrap()
-            .sessions
-            .len(),
-        399
-    );
+    assert_eq!(store.history(&user("74"), None, 399).await.unwrap().sessions.len(), 399);
 }
 
 /// Runs `task` this many times side by side.
@@ -378,10 +253,7 @@ async fn parallel_sign_ins_never_leave_more_than_the_cap() {
         .await;
         let live: HashSet<_> = live_ids(&store, at(round)).await.into_iter().collect();
         assert_eq!(live.len(), 3);
-        let evicted: Vec<_> = signed_in
-            .iter()
-            .flat_map(|outcome| outcome.evicted.clone())
-            .collect();
+        let evicted: Vec<_> = signed_in.iter().flat_map(|outcome| outcome.evicted.clone()).collect();
         let once: HashSet<_> = evicted.iter().collect();
         assert_eq!(once.len(), evicted.len(), "each eviction is one sign-in's");
         for outcome in &signed_in {
@@ -416,10 +288,7 @@ async fn of_parallel_endings_the_first_receipt_wins() {
     })
     .await;
     assert_eq!(ends.iter().filter(|end| end.first).count(), 1);
-    let receipts: HashSet<_> = ends
-        .iter()
-        .map(|end| format!("{:?}", end.session.ended))
-        .collect();
+    let receipts: HashSet<_> = ends.iter().map(|end| format!("{:?}", end.session.ended)).collect();
     assert_eq!(receipts.len(), 1);
 }
 
@@ -434,15 +303,8 @@ async fn sign_in_some(store: SessionStore, lane: usize) -> Vec<Timed> {
     let mut all = Vec::new();
     for turn in 0..12 {
         let began = Instant::now();
-        let id = sign_in(&store, &format!("{lane}/{turn}"), at(turn))
-            .await
-            .session
-            .id;
-        all.push(Timed {
-            id,
-            began,
-            done: Instant::now(),
-        });
+        let id = sign_in(&store, &format!("{lane}/{turn}"), at(turn)).await.session.id;
+        all.push(Timed { id, began, done: Instant::now() });
     }
     all
 }
@@ -461,10 +323,7 @@ async fn every_racing_sign_in_is_wholly_before_or_after_end_all() {
         }));
         tokio::task::yield_now().await;
         let began = Instant::now();
-        let ended = store
-            .end_all(&user("74"), None, &ended_by("1", at(50)))
-            .await
-            .unwrap();
+        let ended = store.end_all(&user("74"), None, &ended_by("1", at(50))).await.unwrap();
         let done = Instant::now();
         let ended: HashSet<_> = ended.iter().map(|session| session.id).collect();
         let racing: Vec<Timed> = lanes.await.unwrap().into_iter().flatten().collect();
@@ -475,14 +334,8 @@ async fn every_racing_sign_in_is_wholly_before_or_after_end_all() {
                 live.contains(&sign_in.id) != ended.contains(&sign_in.id),
                 "ended or live, not both, not neither"
             );
-            assert!(
-                ended.contains(&sign_in.id) || sign_in.done > began,
-                "before end-all began"
-            );
-            assert!(
-                live.contains(&sign_in.id) || sign_in.began < done,
-                "after end-all was done"
-            );
+            assert!(ended.contains(&sign_in.id) || sign_in.done > began, "before end-all began");
+            assert!(live.contains(&sign_in.id) || sign_in.began < done, "after end-all was done");
             let earlier = racing.iter().filter(|other| other.done < sign_in.began);
             for earlier in earlier {
                 assert!(
@@ -491,10 +344,7 @@ async fn every_racing_sign_in_is_wholly_before_or_after_end_all() {
                 );
             }
         }
-        store
-            .end_all(&user("74"), None, &ended_by("1", at(70)))
-            .await
-            .unwrap();
+        store.end_all(&user("74"), None, &ended_by("1", at(70))).await.unwrap();
     }
 }
 
@@ -515,17 +365,7 @@ async fn a_profile_that_an_operator_wrote_takes_part() {
     })
     .await;
     assert_eq!(live_ids(&store, at(0)).await.len(), 1);
-    let profile = store
-        .profile(&UserId::parse("74").unwrap())
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (profile.version, profile.roles),
-        (Some(6), vec!["user".to_owned()])
-    );
-    assert!(
-        store.open(&user("74")).await.unwrap().profile.is_some(),
-        "and is in the index from then on"
-    );
+    let profile = store.profile(&UserId::parse("74").unwrap()).await.unwrap().unwrap();
+    assert_eq!((profile.version, profile.roles), (Some(6), vec!["user".to_owned()]));
+    assert!(store.open(&user("74")).await.unwrap().profile.is_some(), "and is in the index from then on");
 }

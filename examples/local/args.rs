@@ -21,11 +21,7 @@ cargo run --example local -- token --user ID      prints a token, good for 12 ho
 pub enum Command {
     Help,
     Stack(Stack),
-    Token {
-        user: String,
-        role: Option<String>,
-        sid: Option<String>,
-    },
+    Token { user: String, role: Option<String>, sid: Option<String> },
 }
 
 /// How to start.
@@ -39,11 +35,7 @@ impl Command {
     pub fn from_args() -> Result<Self> {
         let mut parser = lexopt::Parser::from_env();
         let mut token = false;
-        let mut stack = Stack {
-            port: 9000,
-            db_port: 8000,
-            data: None,
-        };
+        let mut stack = Stack { port: 9000, db_port: 8000, data: None };
         let (mut user, mut role, mut sid) = (None, None, None);
         while let Some(arg) = parser.next()? {
             match arg {
@@ -67,9 +59,6 @@ impl Command {
 }
 
 fn port(flag: &str, value: &OsStr) -> Result<u16> {
-    let number = value
-        .to_str()
-        .and_then(|text| text.parse().ok())
-        .filter(|port| *port > 0);
+    let number = value.to_str().and_then(|text| text.parse().ok()).filter(|port| *port > 0);
     number.ok_or_else(|| format!("{flag} takes a port from 1 to 65535, not {value:?}").into())
 }

@@ -26,15 +26,7 @@ pub async fn fill(client: &Client, table: &str, store: &SessionStore, now: Times
     let ago = |minutes: i64| later(now, SignedDuration::from_mins(-minutes));
     let id = |at, last| SessionId::new(at, [0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
     sign_in(store, "1", id(ago(600), 1), LINUX, "192.0.2.1", ago(600)).await?;
-    let lost = sign_in(
-        store,
-        "74",
-        SessionId::parse(LOST_LAPTOP)?,
-        MAC,
-        "203.0.113.9",
-        ago(9_000),
-    )
-    .await?;
+    let lost = sign_in(store, "74", SessionId::parse(LOST_LAPTOP)?, MAC, "203.0.113.9", ago(9_000)).await?;
     let ending = Ending {
         at: ago(8_000),
         by: Some(UserId::parse("1")?),
@@ -42,15 +34,7 @@ pub async fn fill(client: &Client, table: &str, store: &SessionStore, now: Times
         note: Note::parse("Laptop reported lost")?,
     };
     store.end(&lost.user_id, lost.id, &ending).await?;
-    sign_in(
-        store,
-        "74",
-        SessionId::parse(OFFICE_PC)?,
-        WINDOWS,
-        "198.51.100.20",
-        ago(4_000),
-    )
-    .await?;
+    sign_in(store, "74", SessionId::parse(OFFICE_PC)?, WINDOWS, "198.51.100.20", ago(4_000)).await?;
     sign_in(store, "74", id(ago(300), 2), IPHONE, "198.51.100.21", ago(300)).await?;
     sign_in(store, "74", id(ago(20), 3), LINUX, "203.0.113.74", ago(20)).await?;
     Ok(())
@@ -78,10 +62,7 @@ async fn sign_in(
     ip: &str,
     at: Timestamp,
 ) -> Result<Session> {
-    let hints = Hints {
-        user_agent: Some(agent),
-        ..Hints::default()
-    };
+    let hints = Hints { user_agent: Some(agent), ..Hints::default() };
     let new = NewSession {
         id,
         user_id: UserId::parse(user)?,

@@ -59,10 +59,7 @@ pub fn client(database: &config::Database) -> Client {
 pub async fn create_table(client: &Client, name: &str) -> Result<bool> {
     let template: Value = serde_norway::from_str(include_str!("../../template.yaml"))?;
     let table = &template["Resources"]["SessionTable"]["Properties"];
-    let mut request = client
-        .create_table()
-        .table_name(name)
-        .billing_mode(BillingMode::PayPerRequest);
+    let mut request = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
     for attribute in list(table, "AttributeDefinitions")? {
         request = request.attribute_definitions(
             AttributeDefinition::builder()
@@ -82,16 +79,8 @@ pub async fn create_table(client: &Client, name: &str) -> Result<bool> {
         );
     }
     match request.set_key_schema(Some(key_schema(table)?)).send().await {
-        Ok(_) => set_ttl(client, name, &table["TimeToLiveSpecification"])
-            .await
-            .map(|()| true),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_resource_in_use_exception()) =>
-        {
-            Ok(false)
-        }
+        Ok(_) => set_ttl(client, name, &table["TimeToLiveSpecification"]).await.map(|()| true),
+        Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => Ok(false),
         Err(error) => Err(DisplayErrorContext(error).to_string().into()),
     }
 }
@@ -101,12 +90,7 @@ async fn set_ttl(client: &Client, table: &str, specification: &Value) -> Result<
         .attribute_name(text(specification, "AttributeName")?)
         .enabled(specification["Enabled"].as_bool().unwrap_or_default())
         .build()?;
-    client
-        .update_time_to_live()
-        .table_name(table)
-        .time_to_live_specification(specification)
-        .send()
-        .await?;
+    client.update_time_to_live().table_name(table).time_to_live_specification(specification).send().await?;
     Ok(())
 }
 
@@ -121,13 +105,9 @@ fn key_schema(of: &Value) -> Result<Vec<KeySchemaElement>> {
 }
 
 fn list<'v>(of: &'v Value, name: &str) -> Result<&'v Vec<Value>> {
-    of[name]
-        .as_sequence()
-        .ok_or_else(|| format!("template.yaml: {name} is no list").into())
+    of[name].as_sequence().ok_or_else(|| format!("template.yaml: {name} is no list").into())
 }
 
 fn text<'v>(of: &'v Value, name: &str) -> Result<&'v str> {
-    of[name]
-        .as_str()
-        .ok_or_else(|| format!("template.yaml: {name} is no text").into())
+    of[name].as_str().ok_or_else(|| format!("template.yaml: {name} is no text").into())
 }

@@ -30,10 +30,9 @@ const TOKEN_LIFETIME: i64 = 12 * 3600;
 async fn main() -> ExitCode {
     let outcome = match Command::from_args() {
         Ok(Command::Help) => Ok(print!("{}", args::HELP)),
-        Ok(Command::Token { user, role, sid }) => Ok(println!(
-            "{}",
-            token::token(&user, role.as_deref(), sid.as_deref(), token_expiry())
-        )),
+        Ok(Command::Token { user, role, sid }) => {
+            Ok(println!("{}", token::token(&user, role.as_deref(), sid.as_deref(), token_expiry())))
+        }
         Ok(Command::Stack(stack)) => run(stack).await,
         Err(error) => Err(error),
     };
@@ -89,22 +88,14 @@ fn open(data: Option<&str>) -> Result<Database> {
         Some(file) => Database::new(file),
         None => Database::memory(),
     };
-    opened.map_err(|error| {
-        format!(
-            "cannot open the database {}: {error}",
-            data.unwrap_or("in memory")
-        )
-        .into()
-    })
+    opened
+        .map_err(|error| format!("cannot open the database {}: {error}", data.unwrap_or("in memory")).into())
 }
 
 /// The function's settings here; everything else may be set from outside.
 fn environment(database: &config::Database) -> Vec<(&'static str, String)> {
     vec![
-        (
-            "AWS_ENDPOINT_URL_DYNAMODB",
-            database.endpoint.clone().unwrap_or_default(),
-        ),
+        ("AWS_ENDPOINT_URL_DYNAMODB", database.endpoint.clone().unwrap_or_default()),
         ("AWS_REGION", database.region.clone()),
         ("AWS_ACCESS_KEY_ID", database.access_key_id.clone()),
         ("AWS_SECRET_ACCESS_KEY", database.secret_access_key.clone()),
@@ -115,15 +106,9 @@ fn environment(database: &config::Database) -> Vec<(&'static str, String)> {
 
 /// What the function will read from that environment.
 fn settings(environment: &[(&str, String)]) -> Result<Config> {
-    let set = |name: &str| {
-        environment
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value.clone())
-    };
-    Ok(Config::from_vars(&|name| {
-        set(name).or_else(|| std::env::var(name).ok())
-    })?)
+    let set =
+        |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    Ok(Config::from_vars(&|name| set(name).or_else(|| std::env::var(name).ok()))?)
 }
 
 fn token_expiry() -> i64 {

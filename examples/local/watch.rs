@@ -22,40 +22,22 @@ const GRACE: Duration = Duration::from_secs(3);
 /// The program on the PATH, or the one under target/, which is put there with Python's pip if need be.
 pub async fn find_or_install() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cargo-lambda");
-    let installed = [
-        root.join("venv/bin/cargo-lambda"),
-        root.join("lib/bin/cargo-lambda"),
-    ];
+    let installed = [root.join("venv/bin/cargo-lambda"), root.join("lib/bin/cargo-lambda")];
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = env::split_paths(&path).map(|dir| dir.join("cargo-lambda"));
     if let Some(found) = on_path.chain(installed.clone()).find(|file| file.is_file()) {
         return Ok(found);
     }
-    eprintln!(
-        "cargo-lambda is not on the PATH; putting {VERSION} into {}",
-        root.display()
-    );
+    eprintln!("cargo-lambda is not on the PATH; putting {VERSION} into {}", root.display());
     let venv = root.join("venv");
     let in_venv = python("python3", &["-m", "venv", &venv.to_string_lossy()]).await
-        && python(
-            venv.join("bin/python"),
-            &["-m", "pip", "install", "--quiet", VERSION],
-        )
-        .await;
+        && python(venv.join("bin/python"), &["-m", "pip", "install", "--quiet", VERSION]).await;
     // Debian's Python makes no virtual environment without python3-venv; a folder of its own serves as well.
     let lib = root.join("lib");
     let done = in_venv
         || python(
             "python3",
-            &[
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--target",
-                &lib.to_string_lossy(),
-                VERSION,
-            ],
+            &["-m", "pip", "install", "--quiet", "--target", &lib.to_string_lossy(), VERSION],
         )
         .await;
     installed.into_iter().find(|file| done && file.is_file()).ok_or_else(|| {
@@ -64,12 +46,7 @@ pub async fn find_or_install() -> Result<PathBuf> {
 }
 
 async fn python(program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> bool {
-    let status = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .status()
-        .await;
+    let status = Command::new(program).args(args).stdin(Stdio::null()).kill_on_drop(true).status().await;
     status.is_ok_and(|status| status.success())
 }
 

@@ -30,9 +30,7 @@ impl Hs256 {
         install_provider();
         let keys = [Some(secret), previous].into_iter().flatten();
         Self {
-            keys: keys
-                .map(|secret| DecodingKey::from_secret(secret.as_bytes()))
-                .collect(),
+            keys: keys.map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect(),
             validation: signature_alone(),
         }
     }

@@ -125,10 +125,8 @@ impl Authenticator {
 
 /// The token of a bearer header (RFC 6750 section 2.1); the scheme's case does not matter (RFC 9110 section 11.1).
 fn bearer(authorization: Option<&str>) -> Result<&str, AuthError> {
-    let header = authorization
-        .map(str::trim)
-        .filter(|header| !header.is_empty())
-        .ok_or(AuthError::Missing)?;
+    let header =
+        authorization.map(str::trim).filter(|header| !header.is_empty()).ok_or(AuthError::Missing)?;
     let (scheme, token) = header.split_once(' ').ok_or(AuthError::Malformed(None))?;
     let token = token.trim_start();
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > TOKEN_MAX {
@@ -147,12 +145,7 @@ impl Claims {
             Some(list) => Value::from_iter(list.split([' ', ',']).filter(|item| !item.is_empty())),
             None => Value::from(text.as_str()),
         };
-        Self(
-            claims
-                .iter()
-                .map(|(name, text)| (name.clone(), value(text)))
-                .collect(),
-        )
+        Self(claims.iter().map(|(name, text)| (name.clone(), value(text))).collect())
     }
 
     /// `exp` must be there and to come, `nbf` past if it is there: both NumericDates (RFC 7519 section 2).

@@ -12,11 +12,7 @@ use crate::session::{EndReason, Ending, Note, Session, SessionId, UserId};
 use crate::store::{Open, Page, StoreError};
 
 /// What a path segment may hold as it is (RFC 3986 section 2.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl App {
     /// `GET /sessions/user/{user_id}`
@@ -28,10 +24,8 @@ impl App {
         now: Timestamp,
     ) -> Result<Answer, Problem> {
         // Side by side, so that the request stays one round trip deep.
-        let (admitted, page) = tokio::join!(
-            self.admit_admin(&caller, "view", now),
-            self.page(&user, &list, now)
-        );
+        let (admitted, page) =
+            tokio::join!(self.admit_admin(&caller, "view", now), self.page(&user, &list, now));
         admitted?;
         not_own(&caller, &user)?;
         let page = page?.ok_or_else(Problem::unknown_user)?;
@@ -50,20 +44,12 @@ impl App {
     ) -> Result<Answer, Problem> {
         self.admit_admin(&caller, "end", now).await?;
         not_own(&caller, &user)?;
-        let Some(end) = self
-            .store
-            .end(&user, session, &by_admin(caller, note, now))
-            .await?
-        else {
+        let Some(end) = self.store.end(&user, session, &by_admin(caller, note, now)).await? else {
             return Err(self.nothing_to_end(&user).await?);
         };
         Answer::ok(&Ended {
             success: true,
-            message: if end.first {
-                "The session has been ended"
-            } else {
-                "The session had already ended"
-            },
+            message: if end.first { "The session has been ended" } else { "The session had already ended" },
             session: self.view(&end.session, now),
         })
     }
@@ -80,17 +66,12 @@ impl App {
         self.admit_admin(&caller, "end", now).await?;
         not_own(&caller, &user)?;
         if dry_run || self.unknown_users == UnknownUsers::NotFound {
-            let open = self
-                .known(self.store.open(&user).await?)
-                .ok_or_else(Problem::unknown_user)?;
+            let open = self.known(self.store.open(&user).await?).ok_or_else(Problem::unknown_user)?;
             if dry_run {
                 return self.would_end(open, now);
             }
         }
-        let ended = self
-            .store
-            .end_all(&user, None, &by_admin(caller, note, now))
-            .await?;
+        let ended = self.store.end_all(&user, None, &by_admin(caller, note, now)).await?;
         Answer::ok(&EndedAll {
             success: true,
             message: format!("{} ended", count(ended.len())),
@@ -119,23 +100,13 @@ impl App {
             _ => self.store.open(&caller.user_id).await?,
         };
         if let Sid::Session(sid) = caller.sid
-            && !record
-                .live(now, self.store.policy())
-                .any(|session| session.id == sid)
+            && !record.live(now, self.store.policy()).any(|session| session.id == sid)
         {
             return Err(Problem::session_ended());
         }
         let roles = record.profile.map(|profile| profile.roles).unwrap_or_default();
-        let is_admin = if by_token {
-            caller.admin_by_token
-        } else {
-            roles.contains(&self.admin_role)
-        };
-        if is_admin {
-            Ok(())
-        } else {
-            Err(Problem::not_an_admin(deed))
-        }
+        let is_admin = if by_token { caller.admin_by_token } else { roles.contains(&self.admin_role) };
+        if is_admin { Ok(()) } else { Err(Problem::not_an_admin(deed)) }
     }
 
     /// The part of a user's list that is asked for; `None` for a user who is unknown where that counts.
@@ -155,11 +126,7 @@ impl App {
 
     fn live_page(&self, open: &Open, list: &List, now: Timestamp) -> Page {
         let older = |session: &&Session| list.after.is_none_or(|after| session.id < after);
-        let mut sessions: Vec<Session> = open
-            .live(now, self.store.policy())
-            .filter(older)
-            .cloned()
-            .collect();
+        let mut sessions: Vec<Session> = open.live(now, self.store.policy()).filter(older).cloned().collect();
         let limit = list.limit.unwrap_or(usize::MAX);
         let more = sessions.len() > limit;
         sessions.truncate(limit);
@@ -176,11 +143,7 @@ impl App {
     async fn nothing_to_end(&self, user: &UserId) -> Result<Problem, Problem> {
         let unknown =
             self.unknown_users == UnknownUsers::NotFound && self.store.profile(user).await?.is_none();
-        Ok(if unknown {
-            Problem::unknown_user()
-        } else {
-            Problem::unknown_session()
-        })
+        Ok(if unknown { Problem::unknown_user() } else { Problem::unknown_session() })
     }
 
     fn view<'s>(&self, session: &'s Session, now: Timestamp) -> SessionView<'s> {
@@ -193,28 +156,15 @@ impl App {
 }
 
 fn not_own(caller: &Caller, user: &UserId) -> Result<(), Problem> {
-    if caller.user_id == *user {
-        Err(Problem::own_sessions())
-    } else {
-        Ok(())
-    }
+    if caller.user_id == *user { Err(Problem::own_sessions()) } else { Ok(()) }
 }
 
 fn by_admin(caller: Caller, note: Option<Note>, now: Timestamp) -> Ending {
-    Ending {
-        at: now,
-        by: Some(caller.user_id),
-        reason: EndReason::RevokedByAdmin,
-        note,
-    }
+    Ending { at: now, by: Some(caller.user_id), reason: EndReason::RevokedByAdmin, note }
 }
 
 fn count(sessions: usize) -> String {
-    if sessions == 1 {
-        "1 session".into()
-    } else {
-        format!("{sessions} sessions")
-    }
+    if sessions == 1 { "1 session".into() } else { format!("{sessions} sessions") }
 }
 
 fn next_page(user: &UserId, list: &List, after: SessionId) -> String {

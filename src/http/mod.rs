@@ -103,9 +103,7 @@ impl App {
                 .headers()
                 .get(header::AUTHORIZATION)
                 .map(|value| value.to_str().unwrap_or("?")),
-            gateway_claims: authorizer
-                .and_then(|authorizer| authorizer.jwt.as_ref())
-                .map(|jwt| &jwt.claims),
+            gateway_claims: authorizer.and_then(|authorizer| authorizer.jwt.as_ref()).map(|jwt| &jwt.claims),
         };
         Ok(self.auth.authenticate(credentials, now)?)
     }
@@ -122,11 +120,7 @@ pub(crate) struct Answer {
 impl Answer {
     fn ok(body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_string(body).map_err(Problem::internal)?;
-        Ok(Self {
-            status: StatusCode::OK,
-            body,
-            link: None,
-        })
+        Ok(Self { status: StatusCode::OK, body, link: None })
     }
 
     /// Names the next page (RFC 8288).
@@ -155,9 +149,7 @@ fn respond(status: StatusCode, content_type: &'static str, body: String) -> Resp
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     for (name, value) in headers {
-        response
-            .headers_mut()
-            .insert(name, header::HeaderValue::from_static(value));
+        response.headers_mut().insert(name, header::HeaderValue::from_static(value));
     }
     response
 }
@@ -169,10 +161,6 @@ fn request_id(request: &Request) -> String {
         _ => None,
     };
     from_gateway
-        .or_else(|| {
-            request
-                .lambda_context_ref()
-                .map(|context| context.request_id.clone())
-        })
+        .or_else(|| request.lambda_context_ref().map(|context| context.request_id.clone()))
         .unwrap_or_default()
 }

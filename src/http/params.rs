@@ -72,11 +72,7 @@ impl<'a> Query<'a> {
         };
         let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
         let bad = || {
-            Problem::bad_field(
-                "bad_limit",
-                "limit",
-                format!("must be a whole number from 1 to {LIMIT_MAX}"),
-            )
+            Problem::bad_field("bad_limit", "limit", format!("must be a whole number from 1 to {LIMIT_MAX}"))
         };
         limit.map(Some).ok_or_else(bad)
     }
@@ -85,13 +81,8 @@ impl<'a> Query<'a> {
         let Some(text) = self.one("cursor")? else {
             return Ok(None);
         };
-        let bad = || {
-            Problem::bad_field(
-                "bad_cursor",
-                "cursor",
-                "must be one that this user's list handed out",
-            )
-        };
+        let bad =
+            || Problem::bad_field("bad_cursor", "cursor", "must be one that this user's list handed out");
         decode_cursor(user, text).map(Some).ok_or_else(bad)
     }
 }

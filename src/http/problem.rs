@@ -27,13 +27,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            code,
-            detail: detail.into(),
-            header: None,
-            cause: None,
-        }
+        Self { status, code, detail: detail.into(), header: None, cause: None }
     }
 
     fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
@@ -89,21 +83,14 @@ impl Problem {
 
     /// `allow` lists the methods that the path takes.
     pub(super) fn wrong_method(allow: &'static str) -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            format!("This path takes {allow}"),
-        )
-        .with_header(ALLOW, allow)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("This path takes {allow}"))
+            .with_header(ALLOW, allow)
     }
 
     pub(super) fn internal(cause: impl Into<Cause>) -> Self {
         let detail = "The service failed; its log says why under this request_id";
         let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail);
-        Self {
-            cause: Some(cause.into()),
-            ..problem
-        }
+        Self { cause: Some(cause.into()), ..problem }
     }
 
     /// Writes it down, once, at the boundary.
@@ -131,9 +118,7 @@ impl Problem {
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = respond(self.status, "application/problem+json", body);
         if let Some((name, value)) = self.header {
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }
@@ -161,10 +146,7 @@ impl From<AuthError> for Problem {
             AuthError::NoUser(_) => "token_names_no_user",
         };
         let problem = Self::unauthorized(code, error.to_string());
-        Self {
-            cause: error.source().map(|source| source.to_string().into()),
-            ..problem
-        }
+        Self { cause: error.source().map(|source| source.to_string().into()), ..problem }
     }
 }
 
@@ -175,10 +157,6 @@ impl From<StoreError> for Problem {
         }
         let detail = "The sessions cannot be reached right now, and nothing is confirmed; try again";
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail);
-        Self {
-            cause: Some(error.into()),
-            ..problem
-        }
-        .with_header(RETRY_AFTER, "1")
+        Self { cause: Some(error.into()), ..problem }.with_header(RETRY_AFTER, "1")
     }
 }

@@ -16,17 +16,9 @@ pub(super) enum Route {
     /// `GET /sessions/user/{user_id}`
     ListUser { user: UserId, list: List },
     /// `DELETE /sessions/user/{user_id}/session/{session_id}`
-    EndUserSession {
-        user: UserId,
-        session: SessionId,
-        note: Option<Note>,
-    },
+    EndUserSession { user: UserId, session: SessionId, note: Option<Note> },
     /// `DELETE /sessions/user/{user_id}`
-    EndUser {
-        user: UserId,
-        dry_run: bool,
-        note: Option<Note>,
-    },
+    EndUser { user: UserId, dry_run: bool, note: Option<Note> },
 }
 
 impl Route {
@@ -59,20 +51,12 @@ impl Route {
 
     fn end_user(request: &Request, user: Id<'_>) -> Result<Self, Problem> {
         let (user, query) = (user.user()?, bodiless(request)?);
-        Ok(Self::EndUser {
-            user,
-            dry_run: query.flag("dry_run")?,
-            note: query.reason()?,
-        })
+        Ok(Self::EndUser { user, dry_run: query.flag("dry_run")?, note: query.reason()? })
     }
 
     fn end_user_session(request: &Request, user: Id<'_>, session: Id<'_>) -> Result<Self, Problem> {
         let (user, session, query) = (user.user()?, session.session()?, bodiless(request)?);
-        Ok(Self::EndUserSession {
-            user,
-            session,
-            note: query.reason()?,
-        })
+        Ok(Self::EndUserSession { user, session, note: query.reason()? })
     }
 }
 
@@ -80,10 +64,7 @@ impl Route {
 fn bodiless(request: &Request) -> Result<Query<'_>, Problem> {
     match request.body().is_empty() {
         true => Ok(Query::of(request)),
-        false => Err(Problem::bad_request(
-            "unexpected_body",
-            "This request takes no body",
-        )),
+        false => Err(Problem::bad_request("unexpected_body", "This request takes no body")),
     }
 }
 

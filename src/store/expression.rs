@@ -17,12 +17,7 @@ pub(super) struct Expression {
 
 impl Expression {
     pub fn new(update: impl Into<String>) -> Self {
-        Self {
-            update: update.into(),
-            conditions: Vec::new(),
-            names: Default::default(),
-            values: Item::new(),
-        }
+        Self { update: update.into(), conditions: Vec::new(), names: Default::default(), values: Item::new() }
     }
 
     /// Writes a receipt and takes the session out of the index.
@@ -34,16 +29,11 @@ impl Expression {
         ];
         fields.extend(ending.by.as_ref().map(|by| ("ended_by", text(by))));
         fields.extend(ending.note.as_ref().map(|note| ("end_note", text(note.as_str()))));
-        let sets: Vec<_> = fields
-            .iter()
-            .map(|(name, _)| format!("#{name} = :{name}"))
-            .collect();
+        let sets: Vec<_> = fields.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
         let mut expression = Self::new(format!("SET {} REMOVE #live_sk", sets.join(", ")));
         expression.name("#live_sk", "live_sk");
         for (name, value) in fields {
-            expression
-                .name(&format!("#{name}"), name)
-                .value(&format!(":{name}"), value);
+            expression.name(&format!("#{name}"), name).value(&format!(":{name}"), value);
         }
         expression
     }

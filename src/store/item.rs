@@ -69,11 +69,8 @@ pub(super) fn encode(session: &Session, policy: &Policy) -> Item {
     set("last_activity", time(session.last_activity));
     set("expires_at", time(session.expires_at));
     set("ttl", ttl(session.expires_at, policy));
-    let digests = [
-        ("fingerprint", session.fingerprint),
-        ("token", session.token),
-        ("user_agent", session.user_agent),
-    ];
+    let digests =
+        [("fingerprint", session.fingerprint), ("token", session.token), ("user_agent", session.user_agent)];
     for (name, digest) in digests {
         if let Some(digest) = digest {
             set(name, AttributeValue::B(Blob::new(digest.as_bytes())));
@@ -98,20 +95,16 @@ impl Reader<'_> {
                 Some(number.ok_or_else(|| self.corrupt("version"))?)
             }
         };
-        Ok(Profile {
-            version,
-            roles: self.roles(),
-        })
+        Ok(Profile { version, roles: self.roles() })
     }
 
     fn roles(&self) -> Vec<String> {
         match self.0.get("role") {
             Some(AttributeValue::S(role)) => vec![role.clone()],
             Some(AttributeValue::Ss(roles)) => roles.clone(),
-            Some(AttributeValue::L(roles)) => roles
-                .iter()
-                .filter_map(|role| role.as_s().ok().cloned())
-                .collect(),
+            Some(AttributeValue::L(roles)) => {
+                roles.iter().filter_map(|role| role.as_s().ok().cloned()).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -133,10 +126,7 @@ impl Reader<'_> {
     }
 
     fn session_id(&self) -> Result<SessionId, StoreError> {
-        let id = self
-            .text("sk")?
-            .strip_prefix(SESSION_PREFIX)
-            .and_then(|id| SessionId::parse(id).ok());
+        let id = self.text("sk")?.strip_prefix(SESSION_PREFIX).and_then(|id| SessionId::parse(id).ok());
         id.ok_or_else(|| self.corrupt("sk"))
     }
 
@@ -163,9 +153,7 @@ impl Reader<'_> {
             at: self.time("ended_at")?,
             by: by.map_err(|_| self.corrupt("ended_by"))?,
             reason: reason.ok_or_else(|| self.corrupt("end_reason"))?,
-            note: self
-                .optional_text("end_note")
-                .and_then(|note| Note::parse(note).ok().flatten()),
+            note: self.optional_text("end_note").and_then(|note| Note::parse(note).ok().flatten()),
         }))
     }
 
@@ -178,14 +166,9 @@ impl Reader<'_> {
     }
 
     fn time(&self, name: &'static str) -> Result<Timestamp, StoreError> {
-        let millis = self
-            .0
-            .get(name)
-            .and_then(|value| value.as_n().ok())
-            .and_then(|number| number.parse().ok());
-        millis
-            .and_then(|millis| Timestamp::from_millisecond(millis).ok())
-            .ok_or_else(|| self.corrupt(name))
+        let millis =
+            self.0.get(name).and_then(|value| value.as_n().ok()).and_then(|number| number.parse().ok());
+        millis.and_then(|millis| Timestamp::from_millisecond(millis).ok()).ok_or_else(|| self.corrupt(name))
     }
 
     fn digest(&self, name: &str) -> Option<Digest> {
@@ -193,9 +176,6 @@ impl Reader<'_> {
     }
 
     fn corrupt(&self, attribute: &'static str) -> StoreError {
-        StoreError::Corrupt {
-            sk: self.optional_text("sk").unwrap_or("?").into(),
-            attribute,
-        }
+        StoreError::Corrupt { sk: self.optional_text("sk").unwrap_or("?").into(), attribute }
     }
 }

@@ -75,11 +75,7 @@ pub struct Page {
 impl SessionStore {
     /// A store on this table. Opens no connection yet.
     pub fn new(database: &Database, policy: Policy) -> Self {
-        Self {
-            client: client(database),
-            table: database.table.clone(),
-            policy,
-        }
+        Self { client: client(database), table: database.table.clone(), policy }
     }
 
     /// The rules that the sessions in this store follow.
@@ -96,12 +92,8 @@ impl SessionStore {
         let mut open = Open::default();
         let mut start = None;
         loop {
-            let query = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .index_name(LIVE_INDEX)
-                .consistent_read(true);
+            let query =
+                self.client.query().table_name(&self.table).index_name(LIVE_INDEX).consistent_read(true);
             let page = query
                 .key_condition_expression("user_id = :user")
                 .expression_attribute_values(":user", text(user))
@@ -165,10 +157,7 @@ impl SessionStore {
     /// # Errors
     /// [`StoreError`] when it could not be read.
     pub async fn profile(&self, user: &UserId) -> Result<Option<Profile>, StoreError> {
-        self.get(user, PROFILE)
-            .await?
-            .map(|item| Reader(&item).profile())
-            .transpose()
+        self.get(user, PROFILE).await?.map(|item| Reader(&item).profile()).transpose()
     }
 
     /// One session of this user, live or ended, strongly consistent; `None` when the user has none of this name.
@@ -176,22 +165,13 @@ impl SessionStore {
     /// # Errors
     /// [`StoreError`] when it could not be read.
     pub async fn session(&self, user: &UserId, id: SessionId) -> Result<Option<Session>, StoreError> {
-        self.get(user, &session_sk(id))
-            .await?
-            .map(|item| Reader(&item).session())
-            .transpose()
+        self.get(user, &session_sk(id)).await?.map(|item| Reader(&item).session()).transpose()
     }
 
     async fn get(&self, user: &UserId, sk: &str) -> Result<Option<Item>, StoreError> {
-        let get = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true);
+        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
         let answer = get.set_key(Some(key(user, sk))).send().await;
-        answer
-            .map(|answer| answer.item)
-            .map_err(|error| StoreError::from_sdk("GetItem", error))
+        answer.map(|answer| answer.item).map_err(|error| StoreError::from_sdk("GetItem", error))
     }
 }
 
@@ -207,9 +187,7 @@ impl Open {
 
     /// The sessions that are live at `now`, newest first.
     pub fn live(&self, now: Timestamp, policy: &Policy) -> impl Iterator<Item = &Session> {
-        self.sessions
-            .iter()
-            .filter(move |session| session.is_live_at(now, policy))
+        self.sessions.iter().filter(move |session| session.is_live_at(now, policy))
     }
 }
 
@@ -248,13 +226,6 @@ fn client(database: &Database) -> Client {
 /// The system's roots, unless the endpoint is plain http: then there is nothing to trust, nor to load.
 fn tls_context(endpoint: Option<&str>) -> TlsContext {
     let plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let store = if plain {
-        TrustStore::empty()
-    } else {
-        TrustStore::default()
-    };
-    TlsContext::builder()
-        .with_trust_store(store)
-        .build()
-        .unwrap_or_default()
+    let store = if plain { TrustStore::empty() } else { TrustStore::default() };
+    TlsContext::builder().with_trust_store(store).build().unwrap_or_default()
 }

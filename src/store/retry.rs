@@ -22,10 +22,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub(super) fn start() -> Self {
-        Self {
-            start: Instant::now(),
-            bound: FIRST_BOUND,
-        }
+        Self { start: Instant::now(), bound: FIRST_BOUND }
     }
 
     /// Waits, or says that the time is up.

@@ -76,29 +76,20 @@ impl SessionStore {
             let too_many = plan.endings.len() > TRANSACTION_MAX - 2;
             plan.endings.truncate(TRANSACTION_MAX - 2);
             let session = self.session_of(new, &plan, &open, now);
-            let write = (!too_many)
-                .then(|| self.put(&session, plan.refresh.is_some(), &open))
-                .transpose()?;
+            let write = (!too_many).then(|| self.put(&session, plan.refresh.is_some(), &open)).transpose()?;
             if !self.commit(&new.user_id, &open, write, &plan.endings).await? {
                 backoff.wait().await?;
                 continue;
             }
             evicted.extend(plan.evicted());
             if !too_many {
-                return Ok(SignedIn {
-                    session,
-                    refreshed: plan.refresh.is_some(),
-                    evicted,
-                });
+                return Ok(SignedIn { session, refreshed: plan.refresh.is_some(), evicted });
             }
         }
     }
 
     fn session_of(&self, new: &NewSession, plan: &SignInPlan, open: &Open, now: Timestamp) -> Session {
-        let known = open
-            .sessions
-            .iter()
-            .find(|session| Some(session.id) == plan.refresh);
+        let known = open.sessions.iter().find(|session| Some(session.id) == plan.refresh);
         Session {
             id: known.map_or(new.id, |session| session.id),
             user_id: new.user_id.clone(),
@@ -126,15 +117,11 @@ impl SessionStore {
         ending: &Ending,
     ) -> Result<Option<End>, StoreError> {
         let mut update = Expression::end(ending, &self.policy_ttl(ending));
-        update
-            .only_if("attribute_exists(#live_sk) AND #expires_at > :now")
-            .value(":now", time(ending.at));
+        update.only_if("attribute_exists(#live_sk) AND #expires_at > :now").value(":now", time(ending.at));
         update.name("#expires_at", "expires_at");
         if let Some(idle) = self.policy.idle_timeout {
             let oldest = ending.at.checked_sub(idle).unwrap_or(Timestamp::MIN);
-            update
-                .only_if("#last_activity > :oldest")
-                .value(":oldest", time(oldest));
+            update.only_if("#last_activity > :oldest").value(":oldest", time(oldest));
             update.name("#last_activity", "last_activity");
         }
         let (session, written) = match self.update(key(user, session_sk(id)), update).await? {
@@ -148,13 +135,7 @@ impl SessionStore {
             audit::session_ended(user, id, ending);
         }
         let receipt = session.ending(ending.at, &self.policy);
-        Ok(Some(End {
-            session: Session {
-                ended: receipt,
-                ..session
-            },
-            first,
-        }))
+        Ok(Some(End { session: Session { ended: receipt, ..session }, first }))
     }
 
     /// Moves the last activity of a session that was seen live to `now`, at most once per activity interval.
@@ -168,21 +149,12 @@ impl SessionStore {
         }
         let mut update = Expression::new("SET #last_activity = :now");
         update.only_if("attribute_exists(#live_sk) AND #last_activity = :seen");
-        update
-            .name("#live_sk", "live_sk")
-            .name("#last_activity", "last_activity");
-        update
-            .value(":now", time(now))
-            .value(":seen", time(seen.last_activity));
-        Ok(
-            match self
-                .update(key(&seen.user_id, session_sk(seen.id)), update)
-                .await?
-            {
-                Outcome::Written(session) | Outcome::Refused(session) => Some(session),
-                Outcome::Absent => None,
-            },
-        )
+        update.name("#live_sk", "live_sk").name("#last_activity", "last_activity");
+        update.value(":now", time(now)).value(":seen", time(seen.last_activity));
+        Ok(match self.update(key(&seen.user_id, session_sk(seen.id)), update).await? {
+            Outcome::Written(session) | Outcome::Refused(session) => Some(session),
+            Outcome::Absent => None,
+        })
     }
 
     /// Ends every session that is live at the instant of the last transaction, but for `keep`; newest first.
@@ -207,30 +179,19 @@ impl SessionStore {
                 .filter(|session| Some(session.id) != keep)
                 .map(|s| self.end_of(s, ending))
                 .collect();
-            if endings
-                .iter()
-                .all(|(session, _)| !session.is_live_at(ending.at, &self.policy))
-            {
+            if endings.iter().all(|(session, _)| !session.is_live_at(ending.at, &self.policy)) {
                 break;
             }
             let last = endings.len() < TRANSACTION_MAX;
             // The oldest go first, so that the newest, which a sign-in may still change, go with the last.
             let chunk = endings.split_off(endings.len().saturating_sub(TRANSACTION_MAX - 1));
-            let writes: Vec<_> = chunk
-                .iter()
-                .map(|(session, ending)| (session.id, ending.clone()))
-                .collect();
+            let writes: Vec<_> = chunk.iter().map(|(session, ending)| (session.id, ending.clone())).collect();
             if !self.commit(user, &open, None, &writes).await? {
                 backoff.wait().await?;
                 continue;
             }
-            let live = chunk
-                .into_iter()
-                .filter(|(session, _)| session.is_live_at(ending.at, &self.policy));
-            ended.extend(live.map(|(session, ending)| Session {
-                ended: Some(ending),
-                ..session.clone()
-            }));
+            let live = chunk.into_iter().filter(|(session, _)| session.is_live_at(ending.at, &self.policy));
+            ended.extend(live.map(|(session, ending)| Session { ended: Some(ending), ..session.clone() }));
             if last {
                 break;
             }
@@ -242,9 +203,8 @@ impl SessionStore {
     /// The receipt that `session` gets: its own if its time is over, else this one, never from before it began.
     fn end_of<'s>(&self, session: &'s Session, ending: &Ending) -> (&'s Session, Ending) {
         let at = ending.at.max(session.created_at);
-        let receipt = session
-            .ending(ending.at, &self.policy)
-            .unwrap_or_else(|| Ending { at, ..ending.clone() });
+        let receipt =
+            session.ending(ending.at, &self.policy).unwrap_or_else(|| Ending { at, ..ending.clone() });
         (session, receipt)
     }
 
@@ -256,9 +216,7 @@ impl SessionStore {
         write: Option<Put>,
         endings: &[(SessionId, Ending)],
     ) -> Result<bool, StoreError> {
-        let version = TransactWriteItem::builder()
-            .update(self.bump_version(user, seen)?)
-            .build();
+        let version = TransactWriteItem::builder().update(self.bump_version(user, seen)?).build();
         let write = write.map(|put| TransactWriteItem::builder().put(put).build());
         let mut actions: Vec<_> = [version].into_iter().chain(write).collect();
         for (id, ending) in endings {
@@ -266,17 +224,9 @@ impl SessionStore {
             let update = self.end_in_transaction(user, *id, session, ending)?;
             actions.push(TransactWriteItem::builder().update(update).build());
         }
-        match self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(actions))
-            .send()
-            .await
-        {
+        match self.client.transact_write_items().set_transact_items(Some(actions)).send().await {
             Ok(_) => {
-                endings
-                    .iter()
-                    .for_each(|(id, ending)| audit::session_ended(user, *id, ending));
+                endings.iter().for_each(|(id, ending)| audit::session_ended(user, *id, ending));
                 Ok(true)
             }
             Err(error) if lost_a_race(&error) => Ok(false),
@@ -287,10 +237,7 @@ impl SessionStore {
     fn bump_version(&self, user: &UserId, seen: &Open) -> Result<Update, StoreError> {
         let version = seen.profile.as_ref().and_then(|profile| profile.version);
         let mut update = Expression::new("SET #version = :next, #live_sk = :profile");
-        update
-            .name("#version", "version")
-            .name("#live_sk", "live_sk")
-            .value(":profile", text(PROFILE));
+        update.name("#version", "version").name("#live_sk", "live_sk").value(":profile", text(PROFILE));
         update.value(":next", number(version.unwrap_or(0) + 1));
         match version {
             Some(version) => update.only_if("#version = :seen").value(":seen", number(version)),
@@ -300,23 +247,15 @@ impl SessionStore {
     }
 
     fn put(&self, session: &Session, refreshed: bool, seen: &Open) -> Result<Put, StoreError> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(encode(session, &self.policy)));
-        let known = seen
-            .sessions
-            .iter()
-            .find(|known| refreshed && known.id == session.id);
+        let put = Put::builder().table_name(&self.table).set_item(Some(encode(session, &self.policy)));
+        let known = seen.sessions.iter().find(|known| refreshed && known.id == session.id);
         let put = match known {
             Some(known) => put
                 .condition_expression("attribute_exists(live_sk) AND last_activity = :seen")
                 .expression_attribute_values(":seen", time(known.last_activity)),
             None => put.condition_expression("attribute_not_exists(sk)"),
         };
-        put.build().map_err(|error| StoreError::Refused {
-            operation: "Put",
-            source: error.into(),
-        })
+        put.build().map_err(|error| StoreError::Refused { operation: "Put", source: error.into() })
     }
 
     fn end_in_transaction(
@@ -330,9 +269,7 @@ impl SessionStore {
         update.only_if("attribute_exists(#live_sk)");
         if let Some(seen) = seen {
             // Activity moves the idle deadline: what was seen expired may be live again by now.
-            update
-                .only_if("#last_activity = :seen")
-                .value(":seen", time(seen.last_activity));
+            update.only_if("#last_activity = :seen").value(":seen", time(seen.last_activity));
             update.name("#last_activity", "last_activity");
         }
         self.transact_update(key(user, session_sk(id)), update)
@@ -351,10 +288,7 @@ impl SessionStore {
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values(Some(update.values))
             .build()
-            .map_err(|error| StoreError::Refused {
-                operation: "Update",
-                source: error.into(),
-            })
+            .map_err(|error| StoreError::Refused { operation: "Update", source: error.into() })
     }
 
     async fn update(&self, key: Item, update: Expression) -> Result<Outcome, StoreError> {
@@ -372,9 +306,7 @@ impl SessionStore {
             .send()
             .await;
         match answer {
-            Ok(answer) => Ok(Outcome::Written(
-                Reader(&answer.attributes.unwrap_or_default()).session()?,
-            )),
+            Ok(answer) => Ok(Outcome::Written(Reader(&answer.attributes.unwrap_or_default()).session()?)),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => match refusal.item() {
                     Some(item) => Ok(Outcome::Refused(Reader(item).session()?)),
@@ -405,12 +337,7 @@ fn lost_a_race(
     else {
         return false;
     };
-    let codes = || {
-        cancelled
-            .cancellation_reasons()
-            .iter()
-            .filter_map(CancellationReason::code)
-    };
+    let codes = || cancelled.cancellation_reasons().iter().filter_map(CancellationReason::code);
     codes().any(|code| code != "None")
         && codes().all(|code| {
             matches!(

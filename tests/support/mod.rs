@@ -38,20 +38,15 @@ pub fn user(id: &str) -> UserId {
 /// A table of its own and how to reach it.
 pub async fn database() -> config::Database {
     let database = match env::var(ENDPOINT) {
-        Ok(endpoint) => config::Database {
-            table: format!("test-{:016x}", fastrand::u64(..)),
-            ..engine::at(endpoint)
-        },
+        Ok(endpoint) => {
+            config::Database { table: format!("test-{:016x}", fastrand::u64(..)), ..engine::at(endpoint) }
+        }
         Err(_) => {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             engine::serve(listener, Database::memory().unwrap()).unwrap()
         }
     };
-    assert!(
-        engine::create_table(&engine::client(&database), &database.table)
-            .await
-            .unwrap()
-    );
+    assert!(engine::create_table(&engine::client(&database), &database.table).await.unwrap());
     database
 }
 
@@ -90,11 +85,7 @@ impl Service {
 
     /// A service on a table that is there already.
     pub fn on(database: config::Database, extra: &[(&str, &str)]) -> Self {
-        Self {
-            app: App::new(settings(database.clone(), extra)),
-            database,
-            now: at(0),
-        }
+        Self { app: App::new(settings(database.clone(), extra)), database, now: at(0) }
     }
 
     pub fn store(&self) -> &SessionStore {
@@ -112,20 +103,13 @@ impl Service {
     /// Signs a user in on a device of this name, one second later than whatever was before.
     pub async fn sign_in(&mut self, user_id: &str, device: &str) -> Session {
         self.pass(SignedDuration::from_secs(1));
-        self.store()
-            .sign_in(&new_session(user_id, device, self.now), self.now)
-            .await
-            .unwrap()
-            .session
+        self.store().sign_in(&new_session(user_id, device, self.now), self.now).await.unwrap().session
     }
 
     /// Sends an event as it is.
     pub async fn event(&self, event: &Value) -> Reply {
         let event: Event = serde_json::from_value(event.clone()).unwrap();
-        let answer = self
-            .app
-            .answer(LambdaEvent::new(event, Context::default()), self.now)
-            .await;
+        let answer = self.app.answer(LambdaEvent::new(event, Context::default()), self.now).await;
         let answer = serde_json::to_value(answer).unwrap();
         let text = answer["body"].as_str().unwrap_or_default().to_owned();
         Reply {
@@ -145,11 +129,7 @@ impl Service {
     }
 
     pub async fn post(&self, target: &str, token: &str, body: Value) -> Reply {
-        Call::new("POST", target)
-            .token(token)
-            .body(&body.to_string())
-            .send(self)
-            .await
+        Call::new("POST", target).token(token).body(&body.to_string()).send(self).await
     }
 }
 
@@ -194,12 +174,7 @@ pub struct Reply {
 impl Reply {
     /// Asserts a problem of RFC 9457 with this status and code; returns its detail.
     pub fn problem(&self, status: u64, code: &str) -> &str {
-        assert_eq!(
-            (self.status, self.body["code"].as_str()),
-            (status, Some(code)),
-            "{}",
-            self.text
-        );
+        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(self.body["status"], status);
         for field in ["type", "title", "request_id"] {
@@ -217,12 +192,7 @@ impl Reply {
 
     /// The ids of a list of sessions.
     pub fn ids(&self) -> Vec<&str> {
-        self.ok()
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|session| session["id"].as_str().unwrap())
-            .collect()
+        self.ok().as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap()).collect()
     }
 }
 
