@@ -516,13 +516,14 @@ async fn an_item_that_cannot_be_read_fails_the_list_instead_of_leaving_it_out() 
 async fn a_database_that_cannot_be_reached_is_503_and_never_an_empty_list() {
     let service = Service::on(engine::at("http://127.0.0.1:9".into()), &[]);
     let id = "01900000-0000-7000-8000-000000000000";
-    let replies = [
-        service.get(LIST, &admin_token()).await,
-        service.get("/sessions/user/74?include_inactive=true", &admin_token()).await,
-        service.delete(LIST, &admin_token()).await,
-        service.delete(&end(id), &admin_token()).await,
-    ];
-    for reply in replies {
+    let (admin, end) = (admin_token(), end(id));
+    let replies = tokio::join!(
+        service.get(LIST, &admin),
+        service.get("/sessions/user/74?include_inactive=true", &admin),
+        service.delete(LIST, &admin),
+        service.delete(&end, &admin),
+    );
+    for reply in [replies.0, replies.1, replies.2, replies.3] {
         reply.problem(503, "store_unavailable");
         assert_eq!(reply.headers["retry-after"], "1");
     }

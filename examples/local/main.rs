@@ -29,11 +29,7 @@ const TOKEN_LIFETIME: i64 = 12 * 3600;
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Command::from_args() {
-        Ok(Command::Help) => Ok(print!("{}", args::HELP)),
-        Ok(Command::Token { user, role, sid }) => {
-            Ok(println!("{}", token::token(&user, role.as_deref(), sid.as_deref(), token_expiry())))
-        }
-        Ok(Command::Stack(stack)) => run(stack).await,
+        Ok(command) => perform(command).await,
         Err(error) => Err(error),
     };
     match outcome {
@@ -45,11 +41,25 @@ async fn main() -> ExitCode {
     }
 }
 
+async fn perform(command: Command) -> Result<()> {
+    match command {
+        Command::Help => print!("{}", args::HELP),
+        Command::Token { user, role, sid } => {
+            println!("{}", token::token(&user, role.as_deref(), sid.as_deref(), token_expiry()));
+        }
+        Command::Stack(stack) => run(stack).await?,
+    }
+    Ok(())
+}
+
 async fn run(stack: Stack) -> Result<()> {
     let stop = stop_signal()?;
     tokio::select! {
         outcome = serve(stack) => outcome,
-        () = stop => Ok(eprintln!("\nStopped.")),
+        () = stop => {
+            eprintln!("\nStopped.");
+            Ok(())
+        }
     }
 }
 

@@ -41,7 +41,9 @@ pub async fn find_or_install() -> Result<PathBuf> {
         )
         .await;
     installed.into_iter().find(|file| done && file.is_file()).ok_or_else(|| {
-        format!("cargo-lambda could not be installed with pip; `cargo install cargo-lambda` or `brew install cargo-lambda/tap/cargo-lambda` do as well").into()
+        "cargo-lambda could not be installed with pip; `cargo install cargo-lambda` or \
+         `brew install cargo-lambda/tap/cargo-lambda` do as well"
+            .into()
     })
 }
 
