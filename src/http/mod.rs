@@ -1,7 +1,12 @@
 //! The HTTP side: an event becomes a typed route, the route is performed, the outcome becomes an answer.
 
+mod access;
 mod admin;
+mod body;
+mod client;
 mod event;
+mod list;
+mod own;
 mod params;
 mod problem;
 mod route;
@@ -17,6 +22,7 @@ use tracing::Instrument;
 use crate::auth::{Authenticator, Caller, Credentials};
 use crate::config::{Config, RoleSource, UnknownUsers};
 use crate::store::SessionStore;
+use client::Client;
 pub use event::Event;
 use problem::Problem;
 use route::Route;
@@ -70,24 +76,40 @@ impl App {
     }
 
     async fn perform(&self, request: &Request, now: Timestamp) -> Result<Answer, Problem> {
-        let route = Route::parse(request);
-        match route {
-            // What is wrong with a request is told to those alone who say who they are.
-            Err(problem) if problem.status() != StatusCode::BAD_REQUEST => Err(problem),
+        match Route::parse(request) {
+            Err(problem) if problem.is_of_routing() => Err(problem),
+            // What else is wrong with a request is told to those alone who say who they are.
             route => {
                 let caller = self.authenticate(request, now)?;
-                self.act(caller, route?, now).await
+                self.act(caller, Client::of(request), route?, now).await
             }
         }
     }
 
-    async fn act(&self, caller: Caller, route: Route, now: Timestamp) -> Result<Answer, Problem> {
+    async fn act(
+        &self,
+        caller: Caller,
+        client: Client<'_>,
+        route: Route,
+        now: Timestamp,
+    ) -> Result<Answer, Problem> {
         match route {
             Route::ListUser { user, list } => self.list_user(caller, user, list, now).await,
-            Route::EndUserSession { user, session, note } => {
-                self.end_user_session(caller, user, session, note, now).await
+            Route::EndUserSession { user, id, note } => {
+                self.end_user_session(caller, user, id, note, now).await
             }
             Route::EndUser { user, dry_run, note } => self.end_user(caller, user, dry_run, note, now).await,
+            Route::Create(body) => self.create(caller, client, body, now).await,
+            Route::Current => self.current(caller, client, now).await,
+            Route::MySessions(list) => self.my_sessions(caller, client, list, now).await,
+            Route::MySession(id) => self.my_session(caller, client, id, now).await,
+            Route::EndMySession { id, note } => self.end_my_session(caller, client, id, note, now).await,
+            Route::Logout { note } => self.logout(caller, client, note, now).await,
+            Route::LogoutAll { exclude_current, note } => {
+                self.logout_all(caller, client, exclude_current, note, now).await
+            }
+            Route::ActiveDevices => self.active_devices(caller, client, now).await,
+            Route::UpdateActivity => self.update_activity(caller, client, now).await,
         }
     }
 
@@ -119,8 +141,12 @@ pub(crate) struct Answer {
 
 impl Answer {
     fn ok(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::json(StatusCode::OK, body)
+    }
+
+    fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_string(body).map_err(Problem::internal)?;
-        Ok(Self { status: StatusCode::OK, body, link: None })
+        Ok(Self { status, body, link: None })
     }
 
     /// Names the next page (RFC 8288).

@@ -1,5 +1,7 @@
 //! Query parameters. Unknown names are ignored; a known one with a value that does not fit is refused.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambda_http::aws_lambda_events::query_map::QueryMap;
@@ -24,8 +26,48 @@ pub(super) struct List {
     pub include_inactive: bool,
     /// The most sessions to answer with, 1 to [`LIMIT_MAX`].
     pub limit: Option<usize>,
-    /// Only those older than this one.
-    pub after: Option<SessionId>,
+    cursor: Option<Cursor>,
+}
+
+impl List {
+    /// Where in the list of `user` to go on: after this session.
+    pub(super) fn after(&self, user: &UserId) -> Result<Option<SessionId>, Problem> {
+        match &self.cursor {
+            Some(cursor) if *cursor == Cursor::new(user, cursor.after) => Ok(Some(cursor.after)),
+            Some(_) => Err(bad_cursor()),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The place after a session in the list of its user: short, opaque, and of no use for another user's list.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cursor {
+    after: SessionId,
+    binding: [u8; BINDING],
+}
+
+impl Cursor {
+    pub(super) fn new(user: &UserId, after: SessionId) -> Self {
+        let digest = Digest::of(user, "cursor", after.as_bytes());
+        Self { after, binding: std::array::from_fn(|i| digest.as_bytes()[i]) }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (after, binding) = bytes.split_first_chunk::<16>()?;
+        Some(Self { after: SessionId::from_bytes(*after), binding: binding.try_into().ok()? })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode([self.after.as_bytes().as_slice(), &self.binding].concat()))
+    }
+}
+
+fn bad_cursor() -> Problem {
+    Problem::bad_field("bad_cursor", "cursor", "must be one that this user's list handed out")
 }
 
 /// The query of a request.
@@ -58,11 +100,11 @@ impl<'a> Query<'a> {
         note.map_err(|error| Problem::bad_field("bad_reason", "reason", error))
     }
 
-    pub(super) fn list(&self, user: &UserId) -> Result<List, Problem> {
+    pub(super) fn list(&self) -> Result<List, Problem> {
         Ok(List {
             include_inactive: self.flag("include_inactive")?,
             limit: self.limit()?,
-            after: self.cursor(user)?,
+            cursor: self.cursor()?,
         })
     }
 
@@ -77,25 +119,8 @@ impl<'a> Query<'a> {
         limit.map(Some).ok_or_else(bad)
     }
 
-    fn cursor(&self, user: &UserId) -> Result<Option<SessionId>, Problem> {
-        let Some(text) = self.one("cursor")? else {
-            return Ok(None);
-        };
-        let bad =
-            || Problem::bad_field("bad_cursor", "cursor", "must be one that this user's list handed out");
-        decode_cursor(user, text).map(Some).ok_or_else(bad)
+    fn cursor(&self) -> Result<Option<Cursor>, Problem> {
+        let Some(text) = self.one("cursor")? else { return Ok(None) };
+        Cursor::parse(text).map(Some).ok_or_else(bad_cursor)
     }
-}
-
-/// Names the place after a session in the list of its user: short, opaque, and of no use for another user's.
-pub(super) fn encode_cursor(user: &UserId, after: SessionId) -> String {
-    let binding = Digest::of(user, "cursor", after.as_bytes());
-    URL_SAFE_NO_PAD.encode([after.as_bytes(), &binding.as_bytes()[..BINDING]].concat())
-}
-
-fn decode_cursor(user: &UserId, text: &str) -> Option<SessionId> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let (id, _) = bytes.split_first_chunk::<16>()?;
-    let after = SessionId::from_bytes(*id);
-    (encode_cursor(user, after) == text).then_some(after)
 }

@@ -35,8 +35,9 @@ impl Problem {
         self
     }
 
-    pub(super) fn status(&self) -> StatusCode {
-        self.status
+    /// Whether no route is there for the request, as opposed to a route that refuses it.
+    pub(super) fn is_of_routing(&self) -> bool {
+        matches!(self.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
     }
 
     pub(super) fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
@@ -50,6 +51,26 @@ impl Problem {
 
     pub(super) fn session_ended() -> Self {
         Self::unauthorized("session_ended", "Session has ended")
+    }
+
+    /// The session that a request comes from is over, or cannot be told.
+    pub(super) fn not_signed_in() -> Self {
+        Self::unauthorized("no_current_session", "No active session found")
+    }
+
+    pub(super) fn nothing_to_log_out() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_current_session", "No active session found")
+    }
+
+    pub(super) fn current_session_unknown() -> Self {
+        let detail = "Which session is the current one is not known, and nothing was ended; name it in the token's \
+                      sid claim or in the X-Session-Id header";
+        Self::new(StatusCode::CONFLICT, "current_session_unknown", detail)
+    }
+
+    /// A body that is too large or of another type.
+    pub(super) fn body(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
+        Self::new(status, code, detail)
     }
 
     fn unauthorized(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::session::{DeviceType, EndReason, Note, Policy, Session, SessionId, UserId};
+use crate::store::End;
 
 /// A session in an answer.
 #[derive(Debug, Serialize)]
@@ -61,17 +62,39 @@ impl<'a> SessionView<'a> {
     }
 }
 
+impl SessionView<'_> {
+    /// The same, saying whether the request comes from it.
+    pub(super) fn current(self, is_current: bool) -> Self {
+        Self { is_current: Some(is_current), ..self }
+    }
+}
+
 /// RFC 3339 in UTC with milliseconds, which is what the table keeps.
 fn rfc3339(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
+/// The outcome of a sign-in.
+#[derive(Debug, Serialize)]
+pub(super) struct SignedInView<'a> {
+    #[serde(flatten)]
+    pub session: SessionView<'a>,
+    pub evicted: &'a [SessionId],
+}
+
 /// The outcome of ending one session.
 #[derive(Debug, Serialize)]
 pub(super) struct Ended<'a> {
-    pub success: bool,
-    pub message: &'a str,
-    pub session: SessionView<'a>,
+    success: bool,
+    message: &'a str,
+    session: SessionView<'a>,
+}
+
+impl<'a> Ended<'a> {
+    pub(super) fn new(end: &End, session: SessionView<'a>) -> Self {
+        let message = if end.first { "The session has been ended" } else { "The session had already ended" };
+        Self { success: true, message, session }
+    }
 }
 
 /// The outcome of ending many.
@@ -81,4 +104,24 @@ pub(super) struct EndedAll<'a> {
     pub message: String,
     pub revoked: usize,
     pub sessions: Vec<SessionView<'a>>,
+}
+
+/// The outcome of signing out everywhere: the same, with the name that existing clients look for.
+#[derive(Debug, Serialize)]
+pub(super) struct LoggedOut<'a> {
+    #[serde(flatten)]
+    pub all: EndedAll<'a>,
+    pub logged_out_count: usize,
+}
+
+/// How many devices are signed in, by both names that clients use.
+#[derive(Debug, Serialize)]
+pub(super) struct DeviceCount {
+    pub active_devices: usize,
+    pub count: usize,
+}
+
+/// "1 session", "2 sessions"
+pub(super) fn count(sessions: usize) -> String {
+    if sessions == 1 { "1 session".into() } else { format!("{sessions} sessions") }
 }
