@@ -16,10 +16,10 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod audit;
 pub mod auth;
 pub mod config;
 pub mod device;
 pub mod http;
+pub mod log;
 pub mod session;
 pub mod store;

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use lambda_http::lambda_runtime::{self, Error, LambdaEvent, service_fn};
 use sessions::config::Config;
 use sessions::http::{App, Event};
+use sessions::log;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing_subscriber::fmt().json().flatten_event(true).with_target(false).with_span_list(false).init();
+    tracing::subscriber::set_global_default(log::lines(std::io::stdout))?;
     let config = Config::from_env().inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let app = &App::new(config);
     let answer =

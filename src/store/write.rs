@@ -13,7 +13,7 @@ use super::expression::Expression;
 use super::item::{Item, PROFILE, Reader, encode, key, number, session_sk, text, time, ttl};
 use super::retry::Backoff;
 use super::{Open, SessionStore, StoreError};
-use crate::audit;
+use crate::log;
 use crate::session::{Device, Digest, Ending, Session, SessionId, SignInPlan, UserId, later};
 
 /// The most actions in a transaction:
@@ -132,7 +132,7 @@ impl SessionStore {
         // A lost answer makes the SDK write again and find its own receipt: that was the first ending too.
         let first = written || session.ended.as_ref() == Some(ending);
         if first {
-            audit::session_ended(user, id, ending);
+            log::session_ended(user, id, ending);
         }
         let receipt = session.ending(ending.at, &self.policy);
         Ok(Some(End { session: Session { ended: receipt, ..session }, first }))
@@ -226,7 +226,7 @@ impl SessionStore {
         }
         match self.client.transact_write_items().set_transact_items(Some(actions)).send().await {
             Ok(_) => {
-                endings.iter().for_each(|(id, ending)| audit::session_ended(user, *id, ending));
+                endings.iter().for_each(|(id, ending)| log::session_ended(user, *id, ending));
                 Ok(true)
             }
             Err(error) if lost_a_race(&error) => Ok(false),

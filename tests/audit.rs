@@ -1,0 +1,149 @@
+//! The log: one audit line an ending, with who, whose, which and why, and nothing that must not be there.
+
+mod support;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use sessions::log;
+use support::*;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The audit lines since the last call, without their time.
+    fn take_endings(&self) -> Vec<Value> {
+        let text = self.text();
+        self.0.lock().unwrap().clear();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| line["event"] == "session_ended")
+            .map(|mut line| {
+                assert!(line.as_object_mut().unwrap().remove("timestamp").is_some());
+                line
+            })
+            .collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+fn line(actor: Option<&str>, session: &str, reason: &str) -> Value {
+    let mut line = json!({
+        "level": "INFO",
+        "message": "session ended",
+        "event": "session_ended",
+        "user_id": "74",
+        "session_id": session,
+        "reason": reason,
+        "span": {"name": "request", "request_id": "request-1"},
+    });
+    if let Some(actor) = actor {
+        line["actor"] = actor.into();
+    }
+    line
+}
+
+const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+
+async fn sign_in(service: &mut Service, fingerprint: &str) -> String {
+    service.pass(jiff::SignedDuration::from_secs(1));
+    let body = json!({"device_fingerprint": fingerprint, "device_name": "secret-name"}).to_string();
+    let call = Call::new("POST", "/sessions/create").token(&user_token("74")).header("user-agent", AGENT);
+    let reply = call.body(&body).send(service).await;
+    reply.body["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_ending_writes_one_line() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log::lines(log.clone()));
+    let mut service = Service::with(&[("MAX_SESSIONS", "2")]).await;
+
+    let (a, b) = (sign_in(&mut service, "a").await, sign_in(&mut service, "b").await);
+    assert_eq!(log.take_endings(), [json!(null); 0]);
+    let c = sign_in(&mut service, "c").await;
+    assert_eq!(log.take_endings(), [line(Some("74"), &a, "evicted")]);
+
+    let target = format!("/sessions/user/74/session/{b}?reason=secret-note");
+    service.delete(&target, &admin_token()).await.ok();
+    assert_eq!(log.take_endings(), [line(Some("1"), &b, "revoked_by_admin")]);
+    service.pass(jiff::SignedDuration::from_secs(1));
+    service.delete(&target, &admin_token()).await.ok();
+    assert_eq!(log.take_endings(), [json!(null); 0], "a repeat ends nothing");
+
+    service.delete(&format!("/sessions/session/{c}"), &user_token("74")).await.ok();
+    assert_eq!(log.take_endings(), [line(Some("74"), &c, "revoked_by_user")]);
+
+    let (d, e) = (sign_in(&mut service, "d").await, sign_in(&mut service, "e").await);
+    service.delete("/sessions/user/74?dry_run=true", &admin_token()).await.ok();
+    assert_eq!(log.take_endings(), [json!(null); 0], "a dry run ends nothing");
+    service.delete("/sessions/logout-all", &user_token("74")).await.ok();
+    let mut endings = log.take_endings();
+    endings.sort_by_key(|line| line["session_id"].to_string());
+    assert_eq!(endings, [line(Some("74"), &d, "logout_all"), line(Some("74"), &e, "logout_all")]);
+
+    let f = sign_in(&mut service, "f").await;
+    let own = token::token("74", None, Some(&f), START + 9_000_000_000);
+    service.delete("/sessions/logout", &own).await.ok();
+    assert_eq!(log.take_endings(), [line(Some("74"), &f, "logout")]);
+
+    let g = sign_in(&mut service, "g").await;
+    service.pass(jiff::SignedDuration::from_hours(720));
+    sign_in(&mut service, "h").await;
+    assert_eq!(log.take_endings(), [line(None, &g, "expired")]);
+}
+
+#[tokio::test]
+async fn nothing_is_logged_that_must_not_be() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log::lines(log.clone()));
+    let mut service = Service::start().await;
+    let id = sign_in(&mut service, "secret-fingerprint").await;
+    let admin = admin_token();
+    let forged = format!("{admin}x");
+    let targets = [
+        "/sessions/user/74".to_owned(),
+        format!("/sessions/user/74/session/{id}?reason=secret-note"),
+        "/sessions/user/74?reason=secret-note%0D%0A{\"event\":\"forged\"}".into(),
+        "/sessions/user/secret%00id".into(),
+    ];
+    for target in &targets {
+        for token in [&admin, &forged, &user_token("75")] {
+            service.get(target, token).await;
+            service.delete(target, token).await;
+        }
+    }
+    Call::new("POST", "/sessions/create").token(&admin).body("{\"secret-body\"").send(&service).await;
+    let text = log.text();
+    let tokens = [admin.as_str(), forged.as_str(), &user_token("74"), &user_token("75")];
+    let others = ["secret", "198.51.100", "Firefox", "Mozilla", token::SECRET, "forged"];
+    for planted in tokens.iter().chain(&others) {
+        assert!(!text.contains(planted), "{planted} in {text}");
+    }
+    assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "one line an entry");
+}

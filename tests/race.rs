@@ -1,0 +1,112 @@
+//! Everything at once for one user: whoever looks, and whenever, sees the invariants hold.
+
+mod support;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sessions::config;
+use sessions::session::{EndReason, Ending, SessionId};
+use sessions::store::SessionStore;
+use support::*;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+const CAP: usize = 3;
+const TASKS: usize = 32;
+const ROUNDS: i64 = 8;
+
+/// The sessions whose ending was confirmed, by whatever ended them.
+type Ended = Arc<Mutex<HashSet<SessionId>>>;
+
+fn ending(round: i64) -> Ending {
+    Ending { at: at(round), by: Some(user("1")), reason: EndReason::RevokedByAdmin, note: None }
+}
+
+fn store_on(database: &config::Database) -> SessionStore {
+    let max = CAP.to_string();
+    let settings = settings(database.clone(), &[("MAX_SESSIONS", &max), ("ACTIVITY_INTERVAL_SECONDS", "0")]);
+    SessionStore::new(&settings.database, settings.policy)
+}
+
+/// One of many: signs in, ends, ends all, or is active.
+async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
+    let (admin, now) = (user("74"), at(round));
+    match task % 8 {
+        0..=3 => {
+            // Half of the devices are the same in every round and are refreshed.
+            let device = if task % 2 == 0 { format!("{task}") } else { format!("{round}/{task}") };
+            let signed_in = store.sign_in(&new_session("74", &device, now), now).await.unwrap();
+            ended.lock().await.extend(signed_in.evicted);
+        }
+        4 | 5 => {
+            for session in store.open(&admin).await.unwrap().sessions.iter().take(2) {
+                let end = store.end(&admin, session.id, &ending(round)).await.unwrap().unwrap();
+                assert!(end.session.ended.is_some());
+                ended.lock().await.insert(session.id);
+            }
+        }
+        6 => {
+            for session in &store.open(&admin).await.unwrap().sessions {
+                store.touch(session, now).await.unwrap();
+            }
+        }
+        _ => {
+            let all = store.end_all(&admin, None, &ending(round)).await.unwrap();
+            ended.lock().await.extend(all.iter().map(|session| session.id));
+        }
+    }
+}
+
+/// Looks again and again: never more than the cap, and never what was confirmed to have ended before the look.
+async fn watch(store: SessionStore, ended: Ended, stop: Arc<AtomicBool>) -> usize {
+    let mut looks = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let before = ended.lock().await.clone();
+        let open = store.open(&user("74")).await.unwrap();
+        let live: Vec<_> = open.live(at(0), store.policy()).map(|session| session.id).collect();
+        assert!(live.len() <= CAP, "{live:?}");
+        assert!(live.iter().all(|id| !before.contains(id)), "an ended session is listed");
+        looks += 1;
+    }
+    looks
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_looks_sees_the_invariants_hold() {
+    let database = database().await;
+    let ended = Ended::default();
+    let stop = Arc::new(AtomicBool::new(false));
+    let watcher = tokio::spawn(watch(store_on(&database), ended.clone(), stop.clone()));
+    // Each has a client of its own, as functions side by side have.
+    let stores: Vec<_> = (0..4).map(|_| store_on(&database)).collect();
+    for round in 1..=ROUNDS {
+        let task = |task: usize| act(stores[task % stores.len()].clone(), ended.clone(), task, round);
+        let mut tasks: JoinSet<()> = (0..TASKS).map(task).collect();
+        while let Some(outcome) = tasks.join_next().await {
+            outcome.unwrap();
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(watcher.await.unwrap() > 0);
+    every_session_is_live_or_has_one_receipt(&stores[0], &*ended.lock().await).await;
+}
+
+async fn every_session_is_live_or_has_one_receipt(store: &SessionStore, ended: &HashSet<SessionId>) {
+    let user = user("74");
+    let live: HashSet<_> =
+        store.open(&user).await.unwrap().sessions.iter().map(|session| session.id).collect();
+    let mut after = None;
+    loop {
+        let page = store.history(&user, after, 100).await.unwrap();
+        for session in &page.sessions {
+            assert_eq!(session.ended.is_none(), live.contains(&session.id));
+            assert_eq!(session.ended.is_some(), ended.contains(&session.id), "each ending was somebody's");
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+}
