@@ -33,9 +33,9 @@ async fn lists_live_sessions_newest_first_as_a_bare_array() {
             "browser": "Firefox",
             "os": "Linux",
             "ip_address": "198.51.100.1",
-            "created_at": "2026-01-01T00:00:01.000Z",
-            "last_activity": "2026-01-01T00:00:01.000Z",
-            "expires_at": "2026-01-31T00:00:01.000Z",
+            "created_at": "2040-01-01T00:00:01.000Z",
+            "last_activity": "2040-01-01T00:00:01.000Z",
+            "expires_at": "2040-01-31T00:00:01.000Z",
             "is_active": true,
         })
     );
@@ -113,7 +113,7 @@ async fn ends_one_session_and_the_next_list_does_not_show_it() {
     let session = &body["session"];
     assert_eq!(session["id"], ended.id.to_string());
     assert_eq!(session["is_active"], false);
-    assert_eq!(session["ended_at"], "2026-01-01T00:00:07.000Z");
+    assert_eq!(session["ended_at"], "2040-01-01T00:00:07.000Z");
     assert_eq!(session["ended_by"], 1);
     assert_eq!(session["end_reason"], "revoked_by_admin");
     assert_eq!(session["end_note"], "lost phone");
@@ -144,7 +144,7 @@ async fn an_expired_session_is_not_live_and_keeps_its_own_ending() {
     assert_eq!(service.get(LIST, &admin_token()).await.text, "[]");
     let history = service.get("/sessions/user/74?include_inactive=true", &admin_token()).await;
     assert_eq!(history.ok()[0]["end_reason"], "expired");
-    assert_eq!(history.body[0]["ended_at"], "2026-01-31T00:00:01.000Z");
+    assert_eq!(history.body[0]["ended_at"], "2040-01-31T00:00:01.000Z");
     assert_eq!(history.body[0]["ended_by"], Value::Null);
     let reply = service.delete(&end(&session.id.to_string()), &admin_token()).await;
     assert_eq!(reply.ok()["session"], history.body[0]);
@@ -156,12 +156,12 @@ async fn an_idle_session_is_over_at_its_idle_deadline() {
     let mut service = Service::with(&[("IDLE_TIMEOUT_HOURS", "2")]).await;
     let session = service.sign_in("74", "phone").await;
     service.pass(SignedDuration::new(2 * 3600 - 1, 0));
-    assert_eq!(service.get(LIST, &admin_token()).await.ok()[0]["expires_at"], "2026-01-01T02:00:01.000Z");
+    assert_eq!(service.get(LIST, &admin_token()).await.ok()[0]["expires_at"], "2040-01-01T02:00:01.000Z");
     service.pass(SignedDuration::from_secs(1));
     assert_eq!(service.get(LIST, &admin_token()).await.text, "[]");
     let reply = service.delete(&end(&session.id.to_string()), &admin_token()).await;
     assert_eq!(reply.ok()["session"]["end_reason"], "expired");
-    assert_eq!(reply.body["session"]["ended_at"], "2026-01-01T02:00:01.000Z");
+    assert_eq!(reply.body["session"]["ended_at"], "2040-01-01T02:00:01.000Z");
 }
 
 #[tokio::test]

@@ -87,9 +87,9 @@ async fn a_sign_in_names_the_device_from_the_headers_and_the_address_from_the_ga
             "browser": "Safari",
             "os": "iOS",
             "ip_address": "198.51.100.7",
-            "created_at": "2026-01-01T00:00:00.000Z",
-            "last_activity": "2026-01-01T00:00:00.000Z",
-            "expires_at": "2026-01-31T00:00:00.000Z",
+            "created_at": "2040-01-01T00:00:00.000Z",
+            "last_activity": "2040-01-01T00:00:00.000Z",
+            "expires_at": "2040-01-31T00:00:00.000Z",
             "is_active": true,
             "is_current": true,
             "evicted": [],
@@ -119,8 +119,8 @@ async fn the_same_fingerprint_refreshes_and_another_users_is_another() {
     let other = service.post("/sessions/create", &user_token("75"), body).await;
     assert_eq!((first.status, again.status, other.status), (201, 200, 201));
     assert_eq!(id(&first), id(&again));
-    assert_eq!(again.body["last_activity"], "2026-01-01T01:00:00.000Z");
-    assert_eq!(again.body["expires_at"], "2026-01-31T01:00:00.000Z");
+    assert_eq!(again.body["last_activity"], "2040-01-01T01:00:00.000Z");
+    assert_eq!(again.body["expires_at"], "2040-01-31T01:00:00.000Z");
     assert_ne!(id(&first), id(&other));
 }
 
@@ -414,12 +414,12 @@ async fn activity_moves_within_its_interval_and_stops_with_the_session() {
         browser.call("POST", "/sessions/update-activity").body(body).send(service).await
     };
     service.pass(SignedDuration::from_secs(299));
-    assert_eq!(touch(&service, "").await.ok()["last_activity"], "2026-01-01T00:00:01.000Z");
+    assert_eq!(touch(&service, "").await.ok()["last_activity"], "2040-01-01T00:00:01.000Z");
     service.pass(SignedDuration::from_secs(1));
     let moved = touch(&service, "{}").await;
     assert_eq!(
         (&moved.ok()["last_activity"], &moved.body["is_current"]),
-        (&json!("2026-01-01T00:05:01.000Z"), &json!(true))
+        (&json!("2040-01-01T00:05:01.000Z"), &json!(true))
     );
     touch(&service, "[").await.problem(400, "bad_body");
     service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
