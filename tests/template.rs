@@ -1,0 +1,81 @@
+//! template.yaml against the code: what the gateway lets through is what the function answers.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use serde_norway::Value;
+use support::*;
+
+/// The routes of the contract.
+const ROUTES: [&str; 12] = [
+    "GET /sessions/user/{user_id}",
+    "DELETE /sessions/user/{user_id}",
+    "DELETE /sessions/user/{user_id}/session/{session_id}",
+    "POST /sessions/create",
+    "GET /sessions/current",
+    "GET /sessions/my-sessions",
+    "GET /sessions/session/{session_id}",
+    "DELETE /sessions/session/{session_id}",
+    "DELETE /sessions/logout",
+    "DELETE /sessions/logout-all",
+    "GET /sessions/active-devices-count",
+    "POST /sessions/update-activity",
+];
+
+fn template() -> Value {
+    serde_norway::from_str(include_str!("../template.yaml")).unwrap()
+}
+
+fn function() -> Value {
+    template()["Resources"]["Function"]["Properties"].clone()
+}
+
+#[test]
+fn the_gateway_has_the_routes_of_the_contract() {
+    let events = function()["Events"].as_mapping().unwrap().clone();
+    let route = |event: &Value| {
+        let text = |name: &str| event["Properties"][name].as_str().unwrap().to_owned();
+        format!("{} {}", text("Method"), text("Path"))
+    };
+    let routes: BTreeSet<_> = events.values().map(route).collect();
+    assert_eq!(routes, ROUTES.map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn the_function_has_the_routes_of_the_contract() {
+    let service = Service::start().await;
+    for route in ROUTES {
+        let (method, path) = route.split_once(' ').unwrap();
+        let path = path.replace("{user_id}", "74");
+        let path = path.replace("{session_id}", "01900000-0000-7000-8000-000000000000");
+        // Who does not say who they are gets as far as a route that there is.
+        Call::new(method, &path).send(&service).await.problem(401, "token_missing");
+    }
+}
+
+#[test]
+fn the_function_can_start_with_the_environment_it_gets() {
+    let variables = function()["Environment"]["Variables"].as_mapping().unwrap().clone();
+    let parameters = template()["Parameters"].clone();
+    let default = |name: &str| -> Option<String> {
+        let value = variables.get(name)?;
+        let Value::Tagged(tagged) = value else { return value.as_str().map(str::to_owned) };
+        match &parameters[tagged.value.as_str()?]["Default"] {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => Some("what CloudFormation puts here, 32 bytes".into()),
+        }
+    };
+    let lambda = |name: &str| name.starts_with("AWS_").then(|| "from Lambda".to_owned());
+    let from_template =
+        sessions::config::Config::from_vars(&|name| default(name).or_else(|| lambda(name))).unwrap();
+    let on_its_own = settings(from_template.database.clone(), &[]);
+    assert_eq!(from_template.policy, on_its_own.policy, "the defaults of both are the same");
+    for name in variables.keys() {
+        assert!(
+            include_str!("../src/config.rs").contains(name.as_str().unwrap()),
+            "{name:?} is read by nobody"
+        );
+    }
+}
