@@ -331,6 +331,11 @@ impl Session {
     }
 }
 
+/// `time` in whole milliseconds: the table keeps no finer ones, and what is written must read back the same.
+pub fn to_millisecond(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
 /// `time` plus `duration`, held at the end of time instead of overflowing.
 pub fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {
     time.checked_add(duration).unwrap_or(Timestamp::MAX)

@@ -558,3 +558,20 @@ fn ending(by: &str, at: jiff::Timestamp) -> sessions::session::Ending {
     let reason = sessions::session::EndReason::RevokedByAdmin;
     sessions::session::Ending { at, by: Some(user(by)), reason, note: None }
 }
+
+#[tokio::test]
+async fn times_finer_than_the_table_keeps_make_no_difference() {
+    let mut service = Service::start().await;
+    service.pass(SignedDuration::from_nanos(123_456_789));
+    let body = json!({"device_fingerprint": "f"});
+    let created = service.post("/sessions/create", &user_token("74"), body).await.body;
+    assert_eq!(created["created_at"], "2040-01-01T00:00:00.123Z");
+    let shown = service.get(LIST, &admin_token()).await.ok()[0].clone();
+    assert_eq!(
+        (&shown["created_at"], &shown["expires_at"]),
+        (&created["created_at"], &created["expires_at"])
+    );
+    let target = end(created["id"].as_str().unwrap());
+    let first = service.delete(&target, &admin_token()).await.ok()["session"].clone();
+    assert_eq!(service.delete(&target, &admin_token()).await.ok()["session"], first);
+}

@@ -36,7 +36,7 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
     match task % 8 {
         0..=3 => {
             // Half of the devices are the same in every round and are refreshed.
-            let device = if task % 2 == 0 { format!("{task}") } else { format!("{round}/{task}") };
+            let device = if task.is_multiple_of(2) { format!("{task}") } else { format!("{round}/{task}") };
             let signed_in = store.sign_in(&new_session("74", &device, now), now).await.unwrap();
             ended.lock().await.extend(signed_in.evicted);
         }

@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use crate::auth::{Authenticator, Caller, Credentials};
 use crate::config::{Config, RoleSource, UnknownUsers};
+use crate::session::to_millisecond;
 use crate::store::SessionStore;
 use client::Client;
 pub use event::Event;
@@ -56,6 +57,7 @@ impl App {
 
     /// Answers a request at `now`. Every failure is an answer too.
     pub async fn handle(&self, request: &Request, now: Timestamp) -> Response<Body> {
+        let now = to_millisecond(now);
         let request_id = request_id(request);
         let span = tracing::info_span!("request", request_id);
         async {

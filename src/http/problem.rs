@@ -121,8 +121,7 @@ impl Problem {
             Some(cause) if self.status.is_server_error() => {
                 tracing::error!(code, status, cause = %DisplayErrorContext(cause.as_ref()), "failed");
             }
-            Some(cause) => tracing::info!(code, status, %cause, "refused"),
-            None => tracing::info!(code, status, "refused"),
+            _ => tracing::info!(code, status, "refused"),
         }
         self
     }
@@ -166,8 +165,8 @@ impl From<AuthError> for Problem {
             AuthError::Invalid(_) => "token_invalid",
             AuthError::NoUser(_) => "token_names_no_user",
         };
-        let problem = Self::unauthorized(code, error.to_string());
-        Self { cause: error.source().map(|source| source.to_string().into()), ..problem }
+        // The cause may quote the token, so it is not logged.
+        Self::unauthorized(code, error.to_string())
     }
 }
 

@@ -29,8 +29,8 @@ pub enum StoreError {
         /// What the SDK says.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Other writes of the same user came first until the time was up.
-    #[error("other writes of this user came first until the time was up")]
+    /// The time was up before the last write: others of the same user came first, or there were too many to do.
+    #[error("the time was up before the last write of this user")]
     Contended,
     /// DynamoDB refused for good: a wrong table, missing rights, a malformed request.
     #[error("DynamoDB {operation} was refused")]

@@ -69,6 +69,7 @@ impl SessionStore {
         let mut backoff = Backoff::start();
         let mut evicted = Vec::new();
         loop {
+            backoff.check()?;
             let open = self.open(&new.user_id).await?;
             let mut plan = SignInPlan::new(&new.user_id, new.fingerprint, &open.sessions, now, &self.policy);
             // The version and the session itself need a place each. A cap lowered far below what is live makes
@@ -78,7 +79,7 @@ impl SessionStore {
             let session = self.session_of(new, &plan, &open, now);
             let write = (!too_many).then(|| self.put(&session, plan.refresh.is_some(), &open)).transpose()?;
             if !self.commit(&new.user_id, &open, write, &plan.endings).await? {
-                backoff.wait().await?;
+                backoff.wait().await;
                 continue;
             }
             evicted.extend(plan.evicted());
@@ -172,6 +173,7 @@ impl SessionStore {
         let mut backoff = Backoff::start();
         let mut ended = Vec::new();
         loop {
+            backoff.check()?;
             let open = self.open(user).await?;
             let mut endings: Vec<_> = open
                 .sessions
@@ -187,7 +189,7 @@ impl SessionStore {
             let chunk = endings.split_off(endings.len().saturating_sub(TRANSACTION_MAX - 1));
             let writes: Vec<_> = chunk.iter().map(|(session, ending)| (session.id, ending.clone())).collect();
             if !self.commit(user, &open, None, &writes).await? {
-                backoff.wait().await?;
+                backoff.wait().await;
                 continue;
             }
             let live = chunk.into_iter().filter(|(session, _)| session.is_live_at(ending.at, &self.policy));
