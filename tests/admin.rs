@@ -572,6 +572,7 @@ async fn times_finer_than_the_table_keeps_make_no_difference() {
         (&created["created_at"], &created["expires_at"])
     );
     let target = end(created["id"].as_str().unwrap());
-    let first = service.delete(&target, &admin_token()).await.ok()["session"].clone();
-    assert_eq!(service.delete(&target, &admin_token()).await.ok()["session"], first);
+    let first = service.delete(&target, &admin_token()).await.ok().clone();
+    // The very same ending again, as the SDK sends it when an answer is lost, finds its own receipt.
+    assert_eq!(*service.delete(&target, &admin_token()).await.ok(), first);
 }

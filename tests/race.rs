@@ -2,12 +2,12 @@
 
 mod support;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sessions::config;
-use sessions::session::{EndReason, Ending, SessionId};
+use sessions::session::{EndReason, Ending, Note, SessionId};
 use sessions::store::SessionStore;
 use support::*;
 use tokio::sync::Mutex;
@@ -17,11 +17,25 @@ const CAP: usize = 3;
 const TASKS: usize = 32;
 const ROUNDS: i64 = 8;
 
-/// The sessions whose ending was confirmed, by whatever ended them.
-type Ended = Arc<Mutex<HashSet<SessionId>>>;
+/// The sessions whose ending was confirmed, with the receipt that whoever ended them got.
+#[derive(Clone, Default)]
+struct Ended(Arc<Mutex<HashMap<SessionId, Ending>>>);
 
-fn ending(round: i64) -> Ending {
-    Ending { at: at(round), by: Some(user("1")), reason: EndReason::RevokedByAdmin, note: None }
+impl Ended {
+    async fn add(&self, id: SessionId, receipt: Ending) {
+        let before = self.0.lock().await.insert(id, receipt);
+        assert_eq!(before, None, "two were told that they ended {id}");
+    }
+
+    async fn ids(&self) -> HashSet<SessionId> {
+        self.0.lock().await.keys().copied().collect()
+    }
+}
+
+/// A receipt that tells who gave it.
+fn ending(task: usize, round: i64) -> Ending {
+    let note = Note::parse(&format!("task {task}")).unwrap();
+    Ending { at: at(round), by: Some(user("1")), reason: EndReason::RevokedByAdmin, note }
 }
 
 fn store_on(database: &config::Database) -> SessionStore {
@@ -38,13 +52,17 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
             // Half of the devices are the same in every round and are refreshed.
             let device = if task.is_multiple_of(2) { format!("{task}") } else { format!("{round}/{task}") };
             let signed_in = store.sign_in(&new_session("74", &device, now), now).await.unwrap();
-            ended.lock().await.extend(signed_in.evicted);
+            let evicted = Ending { at: now, by: Some(admin), reason: EndReason::Evicted, note: None };
+            for id in signed_in.evicted {
+                ended.add(id, evicted.clone()).await;
+            }
         }
         4 | 5 => {
             for session in store.open(&admin).await.unwrap().sessions.iter().take(2) {
-                let end = store.end(&admin, session.id, &ending(round)).await.unwrap().unwrap();
-                assert!(end.session.ended.is_some());
-                ended.lock().await.insert(session.id);
+                let end = store.end(&admin, session.id, &ending(task, round)).await.unwrap().unwrap();
+                if end.first {
+                    ended.add(session.id, end.session.ended.unwrap()).await;
+                }
             }
         }
         6 => {
@@ -53,8 +71,9 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
             }
         }
         _ => {
-            let all = store.end_all(&admin, None, &ending(round)).await.unwrap();
-            ended.lock().await.extend(all.iter().map(|session| session.id));
+            for session in store.end_all(&admin, None, &ending(task, round)).await.unwrap() {
+                ended.add(session.id, session.ended.unwrap()).await;
+            }
         }
     }
 }
@@ -63,7 +82,7 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
 async fn watch(store: SessionStore, ended: Ended, stop: Arc<AtomicBool>) -> usize {
     let mut looks = 0;
     while !stop.load(Ordering::Relaxed) {
-        let before = ended.lock().await.clone();
+        let before = ended.ids().await;
         let open = store.open(&user("74")).await.unwrap();
         let live: Vec<_> = open.live(at(0), store.policy()).map(|session| session.id).collect();
         assert!(live.len() <= CAP, "{live:?}");
@@ -90,10 +109,13 @@ async fn whoever_looks_sees_the_invariants_hold() {
     }
     stop.store(true, Ordering::Relaxed);
     assert!(watcher.await.unwrap() > 0);
-    every_session_is_live_or_has_one_receipt(&stores[0], &*ended.lock().await).await;
+    every_session_is_live_or_has_its_first_receipt(&stores[0], &*ended.0.lock().await).await;
 }
 
-async fn every_session_is_live_or_has_one_receipt(store: &SessionStore, ended: &HashSet<SessionId>) {
+async fn every_session_is_live_or_has_its_first_receipt(
+    store: &SessionStore,
+    ended: &HashMap<SessionId, Ending>,
+) {
     let user = user("74");
     let live: HashSet<_> =
         store.open(&user).await.unwrap().sessions.iter().map(|session| session.id).collect();
@@ -102,7 +124,7 @@ async fn every_session_is_live_or_has_one_receipt(store: &SessionStore, ended: &
         let page = store.history(&user, after, 100).await.unwrap();
         for session in &page.sessions {
             assert_eq!(session.ended.is_none(), live.contains(&session.id));
-            assert_eq!(session.ended.is_some(), ended.contains(&session.id), "each ending was somebody's");
+            assert_eq!(session.ended.as_ref(), ended.get(&session.id));
         }
         after = page.next;
         if after.is_none() {

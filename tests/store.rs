@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use sessions::config;
 use sessions::session::{EndReason, Ending, Note, Policy, Session, SessionId, UserId};
-use sessions::store::{SessionStore, SignedIn};
+use sessions::store::{NewSession, SessionStore, SignedIn};
 use support::*;
 use tokio::task::JoinSet;
 
@@ -138,6 +138,17 @@ async fn a_sign_in_writes_down_what_has_expired_so_that_the_index_stays_small() 
     let deadline = at(720 * 3600);
     assert_eq!(receipt, Ending { at: deadline, by: None, reason: EndReason::Expired, note: None });
     assert_eq!(ttl(&database, old.id).await, deadline.as_second() + 90 * 24 * 3600);
+}
+
+#[tokio::test]
+async fn a_sign_in_never_overwrites_a_session_of_the_same_name() {
+    let (store, _) = store(3).await;
+    let old = sign_in(&store, "old", at(0)).await.session;
+    store.end(&user("74"), old.id, &ended_by("1", at(1))).await.unwrap();
+    let twin = NewSession { id: old.id, ..new_session("74", "new", at(2)) };
+    store.sign_in(&twin, at(2)).await.unwrap_err();
+    let kept = store.session(&user("74"), old.id).await.unwrap().unwrap();
+    assert_eq!((kept.ended, kept.device), (Some(ended_by("1", at(1))), old.device));
 }
 
 #[tokio::test]
