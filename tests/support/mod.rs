@@ -3,6 +3,8 @@
 
 #[path = "../../examples/local/engine.rs"]
 pub mod engine;
+pub mod proxy;
+
 #[path = "../../examples/local/token.rs"]
 pub mod token;
 

@@ -1,0 +1,123 @@
+//! Between the service and its engine, on the wire: counts the calls, and lets a test act between two of them.
+
+use std::sync::{Arc, Mutex};
+
+use sessions::config;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+/// A call that waits to be let through.
+pub struct Held {
+    /// The operation, such as `TransactWriteItems`.
+    pub operation: String,
+    release: oneshot::Sender<()>,
+}
+
+impl Held {
+    pub fn release(self) {
+        self.release.send(()).unwrap();
+    }
+}
+
+/// The proxy; it serves until the test's runtime ends.
+pub struct Proxy {
+    /// How to reach the engine through it.
+    pub database: config::Database,
+    calls: Arc<Mutex<Vec<String>>>,
+    hold: Arc<Mutex<Option<UnboundedSender<Held>>>>,
+}
+
+impl Proxy {
+    pub async fn before(database: &config::Database) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let engine = database.endpoint.clone().unwrap().replace("http://", "");
+        let proxy = Self {
+            database: config::Database { endpoint: Some(endpoint), ..database.clone() },
+            calls: Arc::default(),
+            hold: Arc::default(),
+        };
+        let (calls, hold) = (proxy.calls.clone(), proxy.hold.clone());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(serve(client, engine.clone(), calls.clone(), hold.clone()));
+            }
+        });
+        proxy
+    }
+
+    /// The operations called since the last time.
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut *self.calls.lock().unwrap())
+    }
+
+    /// From now on every call waits until the test has seen it and lets it go.
+    pub fn hold(&self) -> UnboundedReceiver<Held> {
+        let (sender, receiver) = unbounded_channel();
+        *self.hold.lock().unwrap() = Some(sender);
+        receiver
+    }
+
+    /// Calls go through by themselves again.
+    pub fn let_go(&self) {
+        *self.hold.lock().unwrap() = None;
+    }
+}
+
+async fn serve(
+    mut client: TcpStream,
+    engine: String,
+    calls: Arc<Mutex<Vec<String>>>,
+    hold: Arc<Mutex<Option<UnboundedSender<Held>>>>,
+) {
+    let mut engine = TcpStream::connect(engine).await.unwrap();
+    while let Some(request) = read_message(&mut client).await {
+        let operation = operation(&request);
+        calls.lock().unwrap().push(operation.clone());
+        let sender = hold.lock().unwrap().clone();
+        if let Some(sender) = sender {
+            let (release, released) = oneshot::channel();
+            let _nobody_looks = sender.send(Held { operation, release });
+            let _dropped_is_released = released.await;
+        }
+        engine.write_all(&request).await.unwrap();
+        let Some(answer) = read_message(&mut engine).await else { return };
+        if client.write_all(&answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A whole HTTP/1.1 message with a Content-Length; `None` at the end of the connection.
+async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut message = Vec::new();
+    loop {
+        let head = message.windows(4).position(|window| window == b"\r\n\r\n");
+        if let Some(head) = head {
+            let length: usize =
+                header(&message[..head], "content-length").unwrap_or_default().parse().unwrap_or(0);
+            if message.len() >= head + 4 + length {
+                return Some(message);
+            }
+        }
+        if stream.read_buf(&mut message).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+fn header(head: &[u8], name: &str) -> Option<String> {
+    let head = String::from_utf8_lossy(head).into_owned();
+    let value = |line: &str| {
+        let (known, value) = line.split_once(':')?;
+        known.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+    };
+    head.lines().find_map(value)
+}
+
+fn operation(request: &[u8]) -> String {
+    let target = header(request, "x-amz-target").unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default().to_owned()
+}
