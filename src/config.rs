@@ -20,6 +20,8 @@ pub struct Config {
     pub policy: Policy,
     /// What a list of a user without a record answers.
     pub unknown_users: UnknownUsers,
+    /// `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets: whose metrics they are
+    pub function: String,
 }
 
 /// The table and how to reach it.
@@ -156,6 +158,7 @@ impl Config {
                 "UNKNOWN_USERS",
                 &[("empty", UnknownUsers::Empty), ("not_found", UnknownUsers::NotFound)],
             )?,
+            function: vars.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "local".into()),
         })
     }
 }

@@ -21,5 +21,6 @@ pub mod config;
 pub mod device;
 pub mod http;
 pub mod log;
+pub mod metrics;
 pub mod session;
 pub mod store;

@@ -11,7 +11,12 @@ async fn main() -> Result<(), Error> {
     tracing::subscriber::set_global_default(log::lines(std::io::stdout))?;
     let config = Config::from_env().inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let app = &App::new(config);
-    let answer =
-        |event: LambdaEvent<Event>| async move { Ok::<_, Error>(app.answer(event, Timestamp::now()).await) };
+    let answer = |event: LambdaEvent<Event>| async move {
+        let answer = app.answer(event, Timestamp::now()).await;
+        if let Some(line) = app.take_metrics(Timestamp::now()) {
+            println!("{line}");
+        }
+        Ok::<_, Error>(answer)
+    };
     lambda_runtime::run(service_fn(answer)).await
 }

@@ -40,9 +40,10 @@ impl App {
         let LambdaEvent { payload, context } = event;
         let response = match payload.into_request() {
             Some(request) => self.handle(&request.with_lambda_context(context), now).await,
-            None => Problem::bad_request("bad_event", "The request could not be read")
-                .log()
-                .into_response(&context.request_id),
+            None => self.refuse(
+                Problem::bad_request("bad_event", "The request could not be read"),
+                &context.request_id,
+            ),
         };
         into_gateway_response(response)
     }

@@ -42,6 +42,7 @@ impl App {
         view: impl Fn(&'p Session) -> SessionView<'p>,
     ) -> Result<Answer, Problem> {
         let views: Vec<_> = page.sessions.iter().map(view).collect();
+        self.store.meter().add("SessionsListed", views.len() as f64);
         let next = page.next.map(|after| {
             let (inactive, limit) = (list.include_inactive, list.limit.unwrap_or(LIMIT_DEFAULT));
             let cursor = Cursor::new(user, after);

@@ -36,6 +36,7 @@ pub struct App {
     admin_role: String,
     role_source: RoleSource,
     unknown_users: UnknownUsers,
+    function: String,
 }
 
 impl App {
@@ -46,6 +47,7 @@ impl App {
             admin_role: config.auth.admin_role.clone(),
             role_source: config.auth.role_source,
             unknown_users: config.unknown_users,
+            function: config.function,
             auth: Authenticator::new(config.auth),
         }
     }
@@ -64,7 +66,7 @@ impl App {
             // Boxed: the futures of the SDK nest deeper than the compiler lays out in one piece.
             let response = match Box::pin(self.perform(request, now)).await {
                 Ok(answer) => answer.into_response(),
-                Err(problem) => problem.log().into_response(&request_id),
+                Err(problem) => self.refuse(problem, &request_id),
             };
             tracing::info!(
                 method = request.method().as_str(),
@@ -75,6 +77,16 @@ impl App {
         }
         .instrument(span)
         .await
+    }
+
+    /// The line of metrics for what happened since the last one.
+    pub fn take_metrics(&self, now: Timestamp) -> Option<String> {
+        self.store.meter().take_line(&self.function, now)
+    }
+
+    fn refuse(&self, problem: Problem, request_id: &str) -> Response<Body> {
+        self.store.meter().add(format!("Refused.{}", problem.code()), 1.0);
+        problem.log().into_response(request_id)
     }
 
     async fn perform(&self, request: &Request, now: Timestamp) -> Result<Answer, Problem> {

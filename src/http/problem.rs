@@ -35,6 +35,10 @@ impl Problem {
         self
     }
 
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// Whether no route is there for the request, as opposed to a route that refuses it.
     pub(super) fn is_of_routing(&self) -> bool {
         matches!(self.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)

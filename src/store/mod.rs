@@ -10,17 +10,20 @@ mod item;
 mod retry;
 mod write;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use jiff::Timestamp;
 
 use crate::config::Database;
+use crate::metrics::Meter;
 use crate::session::{Policy, Session, SessionId, UserId};
 pub use error::StoreError;
 pub use item::Profile;
@@ -45,6 +48,7 @@ pub struct SessionStore {
     client: Client,
     table: String,
     policy: Policy,
+    meter: Arc<Meter>,
 }
 
 /// What is open for a user, as of one instant.
@@ -75,7 +79,12 @@ pub struct Page {
 impl SessionStore {
     /// A store on this table. Opens no connection yet.
     pub fn new(database: &Database, policy: Policy) -> Self {
-        Self { client: client(database), table: database.table.clone(), policy }
+        Self { client: client(database), table: database.table.clone(), policy, meter: Arc::default() }
+    }
+
+    /// Counts sign-ins, endings by reason and DynamoDB's units.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// The rules that the sessions in this store follow.
@@ -98,10 +107,12 @@ impl SessionStore {
                 .key_condition_expression("user_id = :user")
                 .expression_attribute_values(":user", text(user))
                 .scan_index_forward(false)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .set_exclusive_start_key(start)
                 .send()
                 .await
                 .map_err(|error| StoreError::from_sdk("Query", error))?;
+            self.count_read(page.consumed_capacity());
             for item in page.items() {
                 open.add(item)?;
             }
@@ -133,11 +144,13 @@ impl SessionStore {
                 .expression_attribute_values(":user", text(user))
                 .expression_attribute_values(":prefix", text(SESSION_PREFIX))
                 .scan_index_forward(false)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .limit(missing)
                 .set_exclusive_start_key(start)
                 .send()
                 .await
                 .map_err(|error| StoreError::from_sdk("Query", error))?;
+            self.count_read(page.consumed_capacity());
             for item in page.items() {
                 sessions.push(Reader(item).session()?);
             }
@@ -170,8 +183,14 @@ impl SessionStore {
 
     async fn get(&self, user: &UserId, sk: &str) -> Result<Option<Item>, StoreError> {
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let answer = get.set_key(Some(key(user, sk))).send().await;
-        answer.map(|answer| answer.item).map_err(|error| StoreError::from_sdk("GetItem", error))
+        let get = get.set_key(Some(key(user, sk))).return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = get.send().await.map_err(|error| StoreError::from_sdk("GetItem", error))?;
+        self.count_read(answer.consumed_capacity());
+        Ok(answer.item)
+    }
+
+    fn count_read(&self, consumed: Option<&ConsumedCapacity>) {
+        self.meter.add("ReadUnits", units(consumed));
     }
 }
 
@@ -189,6 +208,11 @@ impl Open {
     pub fn live(&self, now: Timestamp, policy: &Policy) -> impl Iterator<Item = &Session> {
         self.sessions.iter().filter(move |session| session.is_live_at(now, policy))
     }
+}
+
+/// The units of one call on one table, its index included.
+fn units(consumed: Option<&ConsumedCapacity>) -> f64 {
+    consumed.and_then(ConsumedCapacity::capacity_units).unwrap_or_default()
 }
 
 fn client(database: &Database) -> Client {

@@ -4,15 +4,15 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem, Update,
+    AttributeValue, CancellationReason, ConsumedCapacity, Put, ReturnConsumedCapacity, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use jiff::Timestamp;
 
 use super::expression::Expression;
 use super::item::{Item, PROFILE, Reader, encode, key, number, session_sk, text, time, ttl};
 use super::retry::Backoff;
-use super::{Open, SessionStore, StoreError};
+use super::{Open, SessionStore, StoreError, units};
 use crate::log;
 use crate::session::{Device, Digest, Ending, Session, SessionId, SignInPlan, UserId, later};
 
@@ -84,6 +84,7 @@ impl SessionStore {
             }
             evicted.extend(plan.evicted());
             if !too_many {
+                self.meter.add("SignIns", 1.0);
                 return Ok(SignedIn { session, refreshed: plan.refresh.is_some(), evicted });
             }
         }
@@ -133,7 +134,7 @@ impl SessionStore {
         // A lost answer makes the SDK write again and find its own receipt: that was the first ending too.
         let first = written || session.ended.as_ref() == Some(ending);
         if first {
-            log::session_ended(user, id, ending);
+            self.note_ending(user, id, ending);
         }
         let receipt = session.ending(ending.at, &self.policy);
         Ok(Some(End { session: Session { ended: receipt, ..session }, first }))
@@ -226,9 +227,11 @@ impl SessionStore {
             let update = self.end_in_transaction(user, *id, session, ending)?;
             actions.push(TransactWriteItem::builder().update(update).build());
         }
-        match self.client.transact_write_items().set_transact_items(Some(actions)).send().await {
-            Ok(_) => {
-                endings.iter().for_each(|(id, ending)| log::session_ended(user, *id, ending));
+        let transaction = self.client.transact_write_items().set_transact_items(Some(actions));
+        match transaction.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
+            Ok(answer) => {
+                answer.consumed_capacity().iter().for_each(|table| self.count_write(Some(table)));
+                endings.iter().for_each(|(id, ending)| self.note_ending(user, *id, ending));
                 Ok(true)
             }
             Err(error) if lost_a_race(&error) => Ok(false),
@@ -277,6 +280,16 @@ impl SessionStore {
         self.transact_update(key(user, session_sk(id)), update)
     }
 
+    /// Every ending that was written is logged and counted, here and nowhere else.
+    fn note_ending(&self, user: &UserId, id: SessionId, ending: &Ending) {
+        log::session_ended(user, id, ending);
+        self.meter.add(format!("Ended.{}", ending.reason.as_str()), 1.0);
+    }
+
+    fn count_write(&self, consumed: Option<&ConsumedCapacity>) {
+        self.meter.add("WriteUnits", units(consumed));
+    }
+
     fn policy_ttl(&self, ending: &Ending) -> AttributeValue {
         ttl(ending.at, &self.policy)
     }
@@ -303,12 +316,16 @@ impl SessionStore {
             .condition_expression(update.conditions.join(" AND "))
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values(Some(update.values))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match answer {
-            Ok(answer) => Ok(Outcome::Written(Reader(&answer.attributes.unwrap_or_default()).session()?)),
+            Ok(answer) => {
+                self.count_write(answer.consumed_capacity());
+                Ok(Outcome::Written(Reader(&answer.attributes.unwrap_or_default()).session()?))
+            }
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => match refusal.item() {
                     Some(item) => Ok(Outcome::Refused(Reader(item).session()?)),

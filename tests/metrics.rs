@@ -1,0 +1,82 @@
+//! The metrics: what is counted for a request, in the format that CloudWatch reads from the log.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::*;
+
+/// The counts of the line since the last call, after a look at its form.
+fn counts(service: &Service) -> Value {
+    let line: Value = serde_json::from_str(&service.app.take_metrics(service.now).unwrap()).unwrap();
+    let mut counts = line.as_object().unwrap().clone();
+    let meta = counts.remove("_aws").unwrap();
+    assert_eq!(counts.remove("Function"), Some(json!("local")));
+    assert_eq!(meta["Timestamp"], service.now.as_millisecond());
+    let directive = &meta["CloudWatchMetrics"][0];
+    assert_eq!(
+        (&directive["Namespace"], &directive["Dimensions"]),
+        (&json!("Sessions"), &json!([["Function"]]))
+    );
+    let names: Vec<_> =
+        directive["Metrics"].as_array().unwrap().iter().map(|m| m["Name"].as_str().unwrap()).collect();
+    assert_eq!(names, counts.keys().collect::<Vec<_>>());
+    counts.into()
+}
+
+#[tokio::test]
+async fn a_request_is_one_line_of_what_it_did() {
+    let mut service = Service::with(&[("MAX_SESSIONS", "1")]).await;
+    let user = user_token("74");
+    service.post("/sessions/create", &user, json!({"device_fingerprint": "a"})).await;
+    let first = counts(&service);
+    assert_eq!((&first["ColdStarts"], &first["SignIns"]), (&json!(1.0), &json!(1.0)));
+    assert!(first["ReadUnits"].as_f64() > Some(0.0) && first["WriteUnits"].as_f64() > Some(0.0), "{first}");
+
+    service.pass(jiff::SignedDuration::from_secs(1));
+    service.post("/sessions/create", &user, json!({"device_fingerprint": "b"})).await;
+    let second = counts(&service);
+    assert_eq!((&second["Ended.evicted"], &second["ColdStarts"]), (&json!(1.0), &json!(null)));
+
+    service.get("/sessions/user/74?include_inactive=true", &admin_token()).await;
+    let list = counts(&service);
+    assert_eq!((&list["SessionsListed"], &list["WriteUnits"]), (&json!(2.0), &json!(null)));
+
+    service.delete("/sessions/user/74", &admin_token()).await;
+    assert_eq!(counts(&service)["Ended.revoked_by_admin"], 1.0);
+
+    service.get("/sessions/user/74", &user_token("75")).await;
+    assert_eq!(counts(&service), json!({"Refused.admin_only": 1.0}));
+    service.event(&json!({})).await;
+    assert_eq!(counts(&service), json!({"Refused.bad_event": 1.0}));
+    assert_eq!(service.app.take_metrics(service.now), None);
+}
+
+#[tokio::test]
+async fn the_units_of_a_list_follow_what_is_live_and_not_the_history() {
+    let mut service = Service::with(&[("MAX_SESSIONS", "3")]).await;
+    let list_units = async |service: &Service| {
+        service.app.take_metrics(service.now);
+        service.get("/sessions/user/74", &admin_token()).await.ok();
+        counts(service)["ReadUnits"].as_f64().unwrap()
+    };
+    for device in 0..3 {
+        service.sign_in("74", &format!("{device}")).await;
+    }
+    let before = list_units(&service).await;
+    for device in 3..60 {
+        service.sign_in("74", &format!("{device}")).await;
+    }
+    assert_eq!(list_units(&service).await, before);
+    assert_eq!(before, 1.0, "3 sessions and a profile are under 4 KB");
+    service.app.take_metrics(service.now);
+    service.delete("/sessions/user/74/session/01900000-0000-7000-8000-000000000000", &admin_token()).await;
+    let id = service.sign_in("74", "last").await.id;
+    service.app.take_metrics(service.now);
+    service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
+    let end = counts(&service);
+    assert_eq!(
+        (&end["WriteUnits"], &end["ReadUnits"]),
+        (&json!(2.0), &json!(null)),
+        "table and index, one each"
+    );
+}
