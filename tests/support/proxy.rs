@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use serde_json::Value;
 use sessions::config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,8 +26,14 @@ impl Held {
 pub struct Proxy {
     /// How to reach the engine through it.
     pub database: config::Database,
-    calls: Arc<Mutex<Vec<String>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
     hold: Arc<Mutex<Option<UnboundedSender<Held>>>>,
+}
+
+/// A call as it went over the wire.
+pub struct Call {
+    pub operation: String,
+    pub body: Value,
 }
 
 impl Proxy {
@@ -48,9 +55,14 @@ impl Proxy {
         proxy
     }
 
+    /// The calls since the last time.
+    pub fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.calls.lock().unwrap())
+    }
+
     /// The operations called since the last time.
     pub fn take_calls(&self) -> Vec<String> {
-        std::mem::take(&mut *self.calls.lock().unwrap())
+        self.take().into_iter().map(|call| call.operation).collect()
     }
 
     /// From now on every call waits until the test has seen it and lets it go.
@@ -69,13 +81,14 @@ impl Proxy {
 async fn serve(
     mut client: TcpStream,
     engine: String,
-    calls: Arc<Mutex<Vec<String>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
     hold: Arc<Mutex<Option<UnboundedSender<Held>>>>,
 ) {
     let mut engine = TcpStream::connect(engine).await.unwrap();
     while let Some(request) = read_message(&mut client).await {
         let operation = operation(&request);
-        calls.lock().unwrap().push(operation.clone());
+        let body = body(&request);
+        calls.lock().unwrap().push(Call { operation: operation.clone(), body });
         let sender = hold.lock().unwrap().clone();
         if let Some(sender) = sender {
             let (release, released) = oneshot::channel();
@@ -115,6 +128,11 @@ fn header(head: &[u8], name: &str) -> Option<String> {
         known.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
     };
     head.lines().find_map(value)
+}
+
+fn body(request: &[u8]) -> Value {
+    let head = request.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    serde_json::from_slice(&request[head + 4..]).unwrap()
 }
 
 fn operation(request: &[u8]) -> String {
