@@ -80,3 +80,35 @@ async fn the_units_of_a_list_follow_what_is_live_and_not_the_history() {
         "table and index, one each"
     );
 }
+
+/// Prints the units of each kind of request, for the arithmetic in README: `cargo test --test metrics -- --nocapture`.
+/// Engines differ in what they charge a transaction for an index, so those are not asserted.
+#[tokio::test]
+async fn each_kind_of_request_has_its_price() {
+    let mut service = Service::start().await;
+    let user = user_token("74");
+    let create = json!({"device_fingerprint": "a"});
+    let id =
+        service.post("/sessions/create", &user, create.clone()).await.body["id"].as_str().unwrap().to_owned();
+    let sid = token::token("74", None, Some(&id), START + 9_000_000_000);
+    let mut price = async |name: &str, method: &str, target: &str, token: &str, body: &str| {
+        service.pass(jiff::SignedDuration::from_hours(1));
+        service.app.take_metrics(service.now);
+        let call = Call::new(method, target).token(token).body(body);
+        assert!(call.send(&service).await.status < 300, "{name}");
+        let counts = counts(&service);
+        let units = |name: &str| counts[name].as_f64().unwrap_or_default();
+        println!("{name}: {} read, {} write units", units("ReadUnits"), units("WriteUnits"));
+        (units("ReadUnits"), units("WriteUnits"))
+    };
+    let admin = admin_token();
+    let one = format!("/sessions/user/74/session/{id}");
+    let check = price("check of the current session", "GET", "/sessions/current", &sid, "").await;
+    let activity = price("activity, written", "POST", "/sessions/update-activity", &sid, "").await;
+    let list = price("an admin's list", "GET", "/sessions/user/74", &admin, "").await;
+    price("sign-in, refreshed", "POST", "/sessions/create", &user, &create.to_string()).await;
+    price("sign-in, new", "POST", "/sessions/create", &user, "{}").await;
+    let end = price("ending one", "DELETE", &one, &admin, "").await;
+    price("ending all, one left", "DELETE", "/sessions/user/74", &admin, "").await;
+    assert_eq!((check, activity, list, end), ((1.0, 0.0), (1.0, 2.0), (1.0, 0.0), (0.0, 2.0)));
+}
