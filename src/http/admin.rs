@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::access::Visitor;
 use super::list::live_page;
 use super::params::List;
-use super::view::{Ended, EndedAll, SessionView, count};
+use super::view::{Ended, EndedAll};
 use super::{Answer, App, Problem};
-use crate::auth::Caller;
 use crate::config::UnknownUsers;
-use crate::session::{EndReason, Ending, Note, Session, SessionId, UserId};
+use crate::session::{EndReason, Note, SessionId, UserId};
 use crate::store::{Open, Page};
 
 /// What a path segment may hold as it is (RFC 3986 section 2.3).
@@ -19,17 +19,16 @@ impl App {
     /// `GET /sessions/user/{user_id}`
     pub(super) async fn list_user(
         &self,
-        caller: Caller,
+        visitor: &Visitor<'_>,
         user: UserId,
         list: List,
-        now: Timestamp,
     ) -> Result<Answer, Problem> {
         // Side by side, so that the request stays one round trip deep. What became of the page, an unknown user
         // included, is not looked at before the caller is admitted; and nothing is read for whom the token refuses.
-        let page = async { Ok::<_, Problem>(self.user_page(&user, &list, now).await) };
-        let ((), page) = tokio::try_join!(self.admit_admin(&caller, &user, "view", now), page)?;
+        let page = async { Ok::<_, Problem>(self.user_page(&user, &list, visitor.now).await) };
+        let ((), page) = tokio::try_join!(self.admit_admin(visitor, &user, "view"), page)?;
         let path = format!("/sessions/user/{}", utf8_percent_encode(user.as_str(), SEGMENT));
-        self.list_answer(&page?, &path, &user, &list, |session| self.view(session, now))
+        self.list_answer(&page?, &path, &user, &list, |session| self.view(session, visitor))
     }
 
     async fn user_page(&self, user: &UserId, list: &List, now: Timestamp) -> Result<Page, Problem> {
@@ -50,15 +49,15 @@ impl App {
     /// `DELETE /sessions/user/{user_id}/session/{session_id}`
     pub(super) async fn end_user_session(
         &self,
-        caller: Caller,
+        visitor: &Visitor<'_>,
         user: UserId,
-        session: SessionId,
+        id: SessionId,
         note: Option<Note>,
-        now: Timestamp,
     ) -> Result<Answer, Problem> {
-        self.admit_admin(&caller, &user, "end", now).await?;
-        match self.store.end(&user, session, &by_admin(caller, note, now)).await? {
-            Some(end) => Answer::ok(&Ended::new(&end, self.view(&end.session, now))),
+        self.admit_admin(visitor, &user, "end").await?;
+        let ending = visitor.ending(EndReason::RevokedByAdmin, note);
+        match self.store.end(&user, id, &ending).await? {
+            Some(end) => Answer::ok(&Ended::new(&end, self.view(&end.session, visitor))),
             None => Err(self.nothing_to_end(&user).await?),
         }
     }
@@ -66,33 +65,22 @@ impl App {
     /// `DELETE /sessions/user/{user_id}`
     pub(super) async fn end_user(
         &self,
-        caller: Caller,
+        visitor: &Visitor<'_>,
         user: UserId,
         dry_run: bool,
         note: Option<Note>,
-        now: Timestamp,
     ) -> Result<Answer, Problem> {
-        self.admit_admin(&caller, &user, "end", now).await?;
+        self.admit_admin(visitor, &user, "end").await?;
         if dry_run || self.unknown_users == UnknownUsers::NotFound {
             let open = self.known(self.store.open(&user).await?)?;
             if dry_run {
-                return self.would_end(&open, now);
+                let live = open.live(visitor.now, self.store.policy());
+                return Answer::ok(&EndedAll::would_end(live.map(|s| self.view(s, visitor)).collect()));
             }
         }
-        let ended = self.store.end_all(&user, None, &by_admin(caller, note, now)).await?;
-        Answer::ok(&EndedAll {
-            success: true,
-            message: format!("{} ended", count(ended.len())),
-            revoked: ended.len(),
-            sessions: ended.iter().map(|session| self.view(session, now)).collect(),
-        })
-    }
-
-    fn would_end(&self, open: &Open, now: Timestamp) -> Result<Answer, Problem> {
-        let live: Vec<SessionView<'_>> =
-            open.live(now, self.store.policy()).map(|session| self.view(session, now)).collect();
-        let message = format!("{} would end", count(live.len()));
-        Answer::ok(&EndedAll { success: true, message, revoked: 0, sessions: live })
+        let ending = visitor.ending(EndReason::RevokedByAdmin, note);
+        let ended = self.store.end_all(&user, None, &ending).await?;
+        Answer::ok(&EndedAll::ended(ended.iter().map(|session| self.view(session, visitor)).collect()))
     }
 
     /// The record of a user, unless there is none and that counts.
@@ -109,12 +97,4 @@ impl App {
         let unknown = counts && self.store.profile(user).await?.is_none();
         Ok(if unknown { Problem::unknown_user() } else { Problem::unknown_session() })
     }
-
-    fn view<'s>(&self, session: &'s Session, now: Timestamp) -> SessionView<'s> {
-        SessionView::new(session, now, self.store.policy())
-    }
-}
-
-fn by_admin(caller: Caller, note: Option<Note>, now: Timestamp) -> Ending {
-    Ending { at: now, by: Some(caller.user_id), reason: EndReason::RevokedByAdmin, note }
 }

@@ -23,6 +23,7 @@ use crate::auth::{Authenticator, Caller, Credentials};
 use crate::config::{Config, RoleSource, UnknownUsers};
 use crate::session::to_millisecond;
 use crate::store::SessionStore;
+use access::Visitor;
 use client::Client;
 pub use event::Event;
 use problem::Problem;
@@ -95,35 +96,27 @@ impl App {
             // What else is wrong with a request is told to those alone who say who they are.
             route => {
                 let caller = self.authenticate(request, now)?;
-                self.act(caller, Client::of(request), route?, now).await
+                self.act(&Visitor { caller, client: Client::of(request), now }, route?).await
             }
         }
     }
 
-    async fn act(
-        &self,
-        caller: Caller,
-        client: Client<'_>,
-        route: Route,
-        now: Timestamp,
-    ) -> Result<Answer, Problem> {
+    async fn act(&self, visitor: &Visitor<'_>, route: Route) -> Result<Answer, Problem> {
         match route {
-            Route::ListUser { user, list } => self.list_user(caller, user, list, now).await,
-            Route::EndUserSession { user, id, note } => {
-                self.end_user_session(caller, user, id, note, now).await
-            }
-            Route::EndUser { user, dry_run, note } => self.end_user(caller, user, dry_run, note, now).await,
-            Route::Create(body) => self.create(caller, client, body, now).await,
-            Route::Current => self.current(caller, client, now).await,
-            Route::MySessions(list) => self.my_sessions(caller, client, list, now).await,
-            Route::MySession(id) => self.my_session(caller, client, id, now).await,
-            Route::EndMySession { id, note } => self.end_my_session(caller, client, id, note, now).await,
-            Route::Logout { note } => self.logout(caller, client, note, now).await,
+            Route::ListUser { user, list } => self.list_user(visitor, user, list).await,
+            Route::EndUserSession { user, id, note } => self.end_user_session(visitor, user, id, note).await,
+            Route::EndUser { user, dry_run, note } => self.end_user(visitor, user, dry_run, note).await,
+            Route::Create(body) => self.create(visitor, body).await,
+            Route::Current => self.current(visitor).await,
+            Route::MySessions(list) => self.my_sessions(visitor, list).await,
+            Route::MySession(id) => self.my_session(visitor, id).await,
+            Route::EndMySession { id, note } => self.end_my_session(visitor, id, note).await,
+            Route::Logout { note } => self.logout(visitor, note).await,
             Route::LogoutAll { exclude_current, note } => {
-                self.logout_all(caller, client, exclude_current, note, now).await
+                self.logout_all(visitor, exclude_current, note).await
             }
-            Route::ActiveDevices => self.active_devices(caller, client, now).await,
-            Route::UpdateActivity => self.update_activity(caller, client, now).await,
+            Route::ActiveDevices => self.active_devices(visitor).await,
+            Route::UpdateActivity => self.update_activity(visitor).await,
         }
     }
 

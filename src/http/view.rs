@@ -100,10 +100,24 @@ impl<'a> Ended<'a> {
 /// The outcome of ending many.
 #[derive(Debug, Serialize)]
 pub(super) struct EndedAll<'a> {
-    pub success: bool,
-    pub message: String,
-    pub revoked: usize,
-    pub sessions: Vec<SessionView<'a>>,
+    success: bool,
+    message: String,
+    revoked: usize,
+    sessions: Vec<SessionView<'a>>,
+}
+
+impl<'a> EndedAll<'a> {
+    /// These have ended.
+    pub(super) fn ended(sessions: Vec<SessionView<'a>>) -> Self {
+        let message = format!("{} ended", count(sessions.len()));
+        Self { success: true, message, revoked: sessions.len(), sessions }
+    }
+
+    /// These would end; none has.
+    pub(super) fn would_end(sessions: Vec<SessionView<'a>>) -> Self {
+        let message = format!("{} would end", count(sessions.len()));
+        Self { success: true, message, revoked: 0, sessions }
+    }
 }
 
 /// The outcome of signing out everywhere: the same, with the name that existing clients look for.
@@ -122,6 +136,6 @@ pub(super) struct DeviceCount {
 }
 
 /// "1 session", "2 sessions"
-pub(super) fn count(sessions: usize) -> String {
+fn count(sessions: usize) -> String {
     if sessions == 1 { "1 session".into() } else { format!("{sessions} sessions") }
 }
