@@ -237,3 +237,73 @@ async fn whom_the_table_refuses_does_not_learn_whether_a_user_is_known() {
     known.problem(403, "admin_only");
     assert_eq!(known.text, unknown.text);
 }
+
+/// Sends `call` and has its first `refusals` writes of this name refused in the engine's place.
+async fn with_refusals(
+    proxy: &Proxy,
+    service: &Service,
+    call: Call,
+    (operation, exception): (&str, &str),
+    extra: serde_json::Value,
+    refusals: usize,
+) -> Reply {
+    let mut held = proxy.hold();
+    let refuse = async {
+        let mut left = refusals;
+        while let Some(next) = held.recv().await {
+            if next.operation == operation && left > 0 {
+                left -= 1;
+                next.refuse(exception, extra.clone());
+            } else {
+                next.release();
+            }
+        }
+    };
+    let send = async {
+        let reply = call.send(service).await;
+        proxy.let_go();
+        reply
+    };
+    tokio::select! {
+        reply = send => reply,
+        () = refuse => unreachable!("the proxy holds until the answer is there"),
+    }
+}
+
+#[tokio::test]
+async fn a_session_in_the_hands_of_a_transaction_is_waited_for() {
+    let (service, proxy, mut other) = two_services(&[]).await;
+    let id = other.sign_in("74", "a").await.id;
+    let call = Call::new("DELETE", &format!("/sessions/user/74/session/{id}")).token(&admin_token());
+    let conflict = ("UpdateItem", "TransactionConflictException");
+    let reply = with_refusals(&proxy, &service, call, conflict, json!({}), 3).await;
+    assert_eq!(reply.ok()["session"]["end_reason"], "revoked_by_admin");
+    assert_eq!(proxy.take_calls(), ["UpdateItem"; 4]);
+}
+
+#[tokio::test]
+async fn a_transaction_that_loses_to_another_is_read_and_tried_again() {
+    let (service, proxy, mut other) = two_services(&[]).await;
+    other.sign_in("74", "a").await;
+    for reasons in
+        [["TransactionConflict", "None"], ["None", "ConditionalCheckFailed"], ["ThrottlingError", "None"]]
+    {
+        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body("{}");
+        let cancelled = ("TransactWriteItems", "TransactionCanceledException");
+        let reasons: Vec<_> = reasons.iter().map(|code| json!({"Code": code})).collect();
+        let extra = json!({"CancellationReasons": reasons});
+        let reply = with_refusals(&proxy, &service, call, cancelled, extra, 2).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_can_never_be_is_not_tried_again() {
+    let (service, proxy, _) = two_services(&[]).await;
+    let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body("{}");
+    let cancelled = ("TransactWriteItems", "TransactionCanceledException");
+    let extra = json!({"CancellationReasons": [{"Code": "None"}, {"Code": "ValidationError"}]});
+    let reply = with_refusals(&proxy, &service, call, cancelled, extra, usize::MAX).await;
+    reply.problem(500, "internal_error");
+    assert_eq!(proxy.take_calls(), ["Query", "TransactWriteItems"]);
+}

@@ -1,8 +1,9 @@
 //! The writes: sign-in, activity, and endings.
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConsumedCapacity, Put, ReturnConsumedCapacity, ReturnValue,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
@@ -306,21 +307,37 @@ impl SessionStore {
             .map_err(|error| StoreError::Refused { operation: "Update", source: error.into() })
     }
 
+    /// One conditional write of a session. A transaction that has the item in its hands at the moment is waited for.
     async fn update(&self, key: Item, update: Expression) -> Result<Outcome, StoreError> {
-        let answer = self
-            .client
+        let mut backoff = Backoff::start();
+        loop {
+            match self.update_once(&key, &update).await {
+                Err(error) if is_in_a_transaction(&error) => {
+                    backoff.check()?;
+                    backoff.wait().await;
+                }
+                answer => return self.outcome(answer),
+            }
+        }
+    }
+
+    async fn update_once(&self, key: &Item, update: &Expression) -> Result<UpdateItemOutput, UpdateFailure> {
+        self.client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(key))
-            .update_expression(update.update)
+            .set_key(Some(key.clone()))
+            .update_expression(&update.update)
             .condition_expression(update.conditions.join(" AND "))
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
+            .set_expression_attribute_names(Some(update.names.clone()))
+            .set_expression_attribute_values(Some(update.values.clone()))
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
-            .await;
+            .await
+    }
+
+    fn outcome(&self, answer: Result<UpdateItemOutput, UpdateFailure>) -> Result<Outcome, StoreError> {
         match answer {
             Ok(answer) => {
                 self.count_write(answer.consumed_capacity());
@@ -337,6 +354,13 @@ impl SessionStore {
     }
 }
 
+type UpdateFailure = SdkError<UpdateItemError, HttpResponse>;
+
+/// Whether the item is part of a transaction that is under way: nothing was written, and it will soon be free.
+fn is_in_a_transaction(error: &UpdateFailure) -> bool {
+    matches!(error.as_service_error(), Some(UpdateItemError::TransactionConflictException(_)))
+}
+
 /// What a conditional write of a session came to.
 enum Outcome {
     /// Done; the session as it is now.
@@ -349,9 +373,7 @@ enum Outcome {
 
 /// Whether a transaction was cancelled only because other writes came first, or because DynamoDB asks to slow
 /// down: then nothing was written, and reading again and trying again is right.
-fn lost_a_race(
-    error: &SdkError<TransactWriteItemsError, aws_sdk_dynamodb::config::http::HttpResponse>,
-) -> bool {
+fn lost_a_race(error: &SdkError<TransactWriteItemsError, HttpResponse>) -> bool {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
     else {
         return false;

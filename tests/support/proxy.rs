@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sessions::config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,12 +13,21 @@ use tokio::sync::oneshot;
 pub struct Held {
     /// The operation, such as `TransactWriteItems`.
     pub operation: String,
-    release: oneshot::Sender<()>,
+    release: oneshot::Sender<Option<Value>>,
 }
 
 impl Held {
+    /// Lets it through to the engine.
     pub fn release(self) {
-        self.release.send(()).unwrap();
+        self.release.send(None).unwrap();
+    }
+
+    /// Answers it in the engine's place, as DynamoDB refuses.
+    pub fn refuse(self, exception: &str, extra: Value) {
+        let mut refusal =
+            json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{exception}"), "message": exception});
+        refusal.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        self.release.send(Some(refusal)).unwrap();
     }
 }
 
@@ -93,7 +102,10 @@ async fn serve(
         if let Some(sender) = sender {
             let (release, released) = oneshot::channel();
             let _nobody_looks = sender.send(Held { operation, release });
-            let _dropped_is_released = released.await;
+            if let Ok(Some(refusal)) = released.await {
+                client.write_all(refused(&refusal).as_bytes()).await.unwrap();
+                continue;
+            }
         }
         engine.write_all(&request).await.unwrap();
         let Some(answer) = read_message(&mut engine).await else { return };
@@ -101,6 +113,12 @@ async fn serve(
             return;
         }
     }
+}
+
+fn refused(refusal: &Value) -> String {
+    let body = refusal.to_string();
+    let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.0";
+    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// A whole HTTP/1.1 message with a Content-Length; `None` at the end of the connection.
