@@ -1,5 +1,7 @@
 //! The cold start: settings, store, and the loop that takes events from Lambda.
 
+use std::io::{Write, stdout};
+
 use jiff::Timestamp;
 use lambda_http::lambda_runtime::{self, Error, LambdaEvent, service_fn};
 use sessions::config::Config;
@@ -8,13 +10,14 @@ use sessions::log;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::subscriber::set_global_default(log::lines(std::io::stdout))?;
+    tracing::subscriber::set_global_default(log::lines(stdout))?;
     let config = Config::from_env().inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let app = &App::new(config);
     let answer = |event: LambdaEvent<Event>| async move {
         let answer = app.answer(event, Timestamp::now()).await;
         if let Some(line) = app.take_metrics(Timestamp::now()) {
-            println!("{line}");
+            // Metrics that cannot be written are no reason to fail a request.
+            let _lost = writeln!(stdout(), "{line}");
         }
         Ok::<_, Error>(answer)
     };

@@ -17,6 +17,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -137,20 +138,7 @@ impl SessionStore {
         let mut start = after.map(|id| key(user, session_sk(id)));
         // One more than asked for tells whether there is a next page.
         while sessions.len() <= limit {
-            let missing = i32::try_from(limit + 1 - sessions.len()).unwrap_or(i32::MAX);
-            let query = self.client.query().table_name(&self.table).consistent_read(true);
-            let page = query
-                .key_condition_expression("user_id = :user AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":user", text(user))
-                .expression_attribute_values(":prefix", text(SESSION_PREFIX))
-                .scan_index_forward(false)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .limit(missing)
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| StoreError::from_sdk("Query", error))?;
-            self.count_read(page.consumed_capacity());
+            let page = self.history_page(user, limit + 1 - sessions.len(), start).await?;
             for item in page.items() {
                 sessions.push(Reader(item).session()?);
             }
@@ -163,6 +151,29 @@ impl SessionStore {
         sessions.truncate(limit);
         let next = sessions.last().filter(|_| more).map(|session| session.id);
         Ok(Page { sessions, next })
+    }
+
+    /// What one answer of DynamoDB holds, up to `limit` items.
+    async fn history_page(
+        &self,
+        user: &UserId,
+        limit: usize,
+        start: Option<Item>,
+    ) -> Result<QueryOutput, StoreError> {
+        let query =
+            self.client.query().table_name(&self.table).consistent_read(true).scan_index_forward(false);
+        let page = query
+            .key_condition_expression("user_id = :user AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":user", text(user))
+            .expression_attribute_values(":prefix", text(SESSION_PREFIX))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(start)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| StoreError::from_sdk("Query", error))?;
+        self.count_read(page.consumed_capacity());
+        Ok(page)
     }
 
     /// The profile, strongly consistent; `None` for a user without one.
@@ -223,11 +234,6 @@ fn client(database: &Database) -> Client {
         None,
         "lambda-environment",
     );
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(CALL_TIMEOUT)
-        .build();
     let mut config = aws_sdk_dynamodb::Config::builder();
     config.set_endpoint_url(database.endpoint.clone());
     let config = config
@@ -240,11 +246,19 @@ fn client(database: &Database) -> Client {
                 .tls_context(tls_context(database.endpoint.as_deref()))
                 .build_https(),
         )
-        .timeout_config(timeouts)
+        .timeout_config(timeouts())
         .retry_config(RetryConfig::standard())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build();
     Client::from_conf(config)
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(CALL_TIMEOUT)
+        .build()
 }
 
 /// The system's roots, unless the endpoint is plain http: then there is nothing to trust, nor to load.
