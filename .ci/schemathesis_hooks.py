@@ -1,0 +1,32 @@
+"""What openapi.yaml cannot say of a request that is to be accepted, and what the local stack cannot deliver."""
+
+import hashlib
+import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from urllib.parse import unquote
+
+import schemathesis
+
+CALLER = os.environ["CALLER"]
+
+
+def cursor_of(user, cursor):
+    """The cursor that the list of this user would hand out for the session that is named in another cursor."""
+    session = urlsafe_b64decode(cursor)[:16]
+    binding = hashlib.sha256(user.encode() + b"\0cursor\0" + session).digest()[:8]
+    return urlsafe_b64encode(session + binding).decode()
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    path, query = case.path_parameters or {}, case.query or {}
+    if case.meta.generation.mode.is_positive:
+        # An admin's own sessions are refused under /sessions/user.
+        if path.get("user_id") == CALLER:
+            path["user_id"] = "74"
+        if "cursor" in query:
+            query["cursor"] = cursor_of(unquote(path.get("user_id", CALLER)), query["cursor"])
+    # A body that is no UTF-8 reaches the function behind API Gateway, and tests/own.rs sends one; cargo-lambda's
+    # gateway answers it with a 500 of its own.
+    if isinstance(case.body, bytes):
+        case.body = case.body.decode("utf-8", "replace").encode()
