@@ -30,6 +30,22 @@ const ENDPOINT: &str = "TEST_DYNAMODB_ENDPOINT";
 /// otherwise take records away whose time has passed.
 pub const START: i64 = 2_208_988_800;
 
+/// The routes of the contract.
+pub const ROUTES: [&str; 12] = [
+    "GET /sessions/user/{user_id}",
+    "DELETE /sessions/user/{user_id}",
+    "DELETE /sessions/user/{user_id}/session/{session_id}",
+    "POST /sessions/create",
+    "GET /sessions/current",
+    "GET /sessions/my-sessions",
+    "GET /sessions/session/{session_id}",
+    "DELETE /sessions/session/{session_id}",
+    "DELETE /sessions/logout",
+    "DELETE /sessions/logout-all",
+    "GET /sessions/active-devices-count",
+    "POST /sessions/update-activity",
+];
+
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(START + seconds).unwrap()
 }
@@ -220,6 +236,14 @@ impl Call {
             },
             "isBase64Encoded": false,
         }))
+    }
+
+    /// A call of a route in [`ROUTES`], about user 74.
+    pub fn of(route: &str) -> Self {
+        let target = route.replace("{user_id}", "74");
+        let target = target.replace("{session_id}", "01900000-0000-7000-8000-000000000000");
+        let (method, path) = target.split_once(' ').unwrap();
+        Self::new(method, path)
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
