@@ -3,12 +3,13 @@
 mod support;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
+use jsonschema::Validator;
 use serde_json::{Value, json};
 use sessions::session::SessionId;
 use support::*;
@@ -29,15 +30,20 @@ const DEVICES: &str = "GET /sessions/active-devices-count";
 const ACTIVITY: &str = "POST /sessions/update-activity";
 
 /// openapi.yaml; places in it are JSON pointers.
-struct Document(Value);
+struct Document {
+    root: Value,
+    /// Those that were needed: each takes a walk through the whole document.
+    validators: RefCell<HashMap<String, Validator>>,
+}
 
 impl Document {
     fn read() -> Self {
-        Self(serde_norway::from_str(include_str!("../openapi.yaml")).unwrap())
+        let root = serde_norway::from_str(include_str!("../openapi.yaml")).unwrap();
+        Self { root, validators: RefCell::default() }
     }
 
     fn get(&self, place: &str) -> Option<&Value> {
-        self.0.pointer(place)
+        self.root.pointer(place)
     }
 
     /// The place of a part, through references; `None` when it is not there.
@@ -73,13 +79,18 @@ impl Document {
 
     /// What is wrong with a value under the schema at this place.
     fn faults(&self, schema: &str, value: &Value) -> Vec<String> {
+        let mut validators = self.validators.borrow_mut();
+        let validator = validators.entry(schema.to_owned()).or_insert_with(|| self.validator(schema));
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+    }
+
+    fn validator(&self, schema: &str) -> Validator {
         // The whole document is the schema's resource, so that references resolve.
-        let mut root = self.0.clone();
+        let mut root = self.root.clone();
         let pointer = schema.replace('{', "%7B").replace('}', "%7D");
         root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
         root["$ref"] = format!("#{pointer}").into();
-        let validator = jsonschema::options().should_validate_formats(true).build(&root).unwrap();
-        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+        jsonschema::options().should_validate_formats(true).build(&root).unwrap()
     }
 
     /// Every part that has a schema: parameters, headers, bodies.
@@ -107,7 +118,7 @@ impl Document {
                 descend(&format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")), part, look);
             }
         }
-        descend("", &self.0, look);
+        descend("", &self.root, look);
     }
 
     /// The examples of a part, by their names.
@@ -126,7 +137,7 @@ impl Document {
 
     /// The error codes that are documented at all.
     fn codes(&self) -> BTreeSet<String> {
-        let codes = &self.0["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+        let codes = &self.root["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
         codes.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
     }
 
@@ -256,7 +267,7 @@ fn the_document_has_the_codes_of_the_source_and_no_others() {
         );
     }
     let document = Document::read();
-    let parameters = &document.0["components"]["parameters"];
+    let parameters = &document.root["components"]["parameters"];
     let mut others: BTreeSet<String> = document.keys("/components/schemas/SignIn/properties");
     others
         .extend(parameters.as_object().unwrap().values().map(|one| one["name"].as_str().unwrap().to_owned()));
@@ -323,8 +334,8 @@ fn every_component_is_used() {
 #[test]
 fn schemas_refuse_what_is_never_answered() {
     let document = Document::read();
-    let live = document.0["components"]["examples"]["sessions"]["value"][0].clone();
-    let ended = document.0["components"]["examples"]["ended"]["value"]["session"].clone();
+    let live = document.root["components"]["examples"]["sessions"]["value"][0].clone();
+    let ended = document.root["components"]["examples"]["ended"]["value"]["session"].clone();
     let with = |session: &Value, name: &str, value: Value| {
         let mut changed = session.clone();
         changed[name] = value;
