@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use sessions::session::SessionId;
+use sessions::session::{Note, SessionId, UserId};
 use support::*;
 use tokio::task::JoinSet;
 
@@ -363,6 +363,28 @@ fn schemas_refuse_what_is_never_answered() {
     assert_eq!((faults(&live), faults(&ended)), (vec![], vec![]));
     for session in wrong {
         assert!(!faults(&session).is_empty(), "{session}");
+    }
+}
+
+#[test]
+fn parameters_are_what_the_code_takes() {
+    let document = Document::read();
+    let fits = |name: &str, text: &str| {
+        document.faults(&format!("/components/parameters/{name}/schema"), &text.into()).is_empty()
+    };
+    let characters = || (0..0x180).filter_map(char::from_u32);
+    let users = ["", ".", "..", "...", "a b", &"a".repeat(255), &"a".repeat(256)].map(str::to_owned);
+    for user in characters().map(String::from).chain(users) {
+        assert_eq!(fits("UserId", &user), UserId::parse(&user).is_ok(), "{user:?}");
+    }
+    let ids = ["", "1", SID, &SID.to_uppercase(), &SID.replace('-', ""), &format!("{{{SID}}}"), "profile"];
+    let wrong = [SID.replace('0', "g"), format!("{SID}\n"), SID.replace("7000-8", "70008-")];
+    for id in ids.into_iter().chain(wrong.iter().map(String::as_str)) {
+        assert_eq!(fits("SessionId", id), SessionId::parse(id).is_ok(), "{id:?}");
+    }
+    let around = characters().flat_map(|c| [format!("{c}"), format!("a{c}b"), format!("a{c}")]);
+    for reason in around.chain(["", &"é".repeat(256), &"é".repeat(257)].map(str::to_owned)) {
+        assert_eq!(fits("Reason", &reason), Note::parse(&reason).is_ok(), "{reason:?}");
     }
 }
 
