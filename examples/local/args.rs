@@ -4,29 +4,33 @@ use std::ffi::OsStr;
 
 use lexopt::prelude::*;
 
+use super::TOKEN_LIFETIME;
 use super::engine::Result;
 
 pub const HELP: &str = "\
-cargo run --example local [-- OPTIONS]            starts the service on this machine
+cargo run --example local [-- OPTIONS]            starts the service and its panel on this machine
   --port PORT       of the function (9000)
+  --panel-port PORT of the panel (9001)
   --db-port PORT    of the embedded DynamoDB (8000)
   --data FILE       keeps the data over restarts; otherwise it is in memory
 
 cargo run --example local -- token --user ID      prints a token, good for 12 hours
   --role ROLE       the token's role, such as admin
   --sid ID          the session that the token belongs to
+  --expires-in SECS another lifetime; below zero, a token that has expired
 ";
 
 /// What to do.
 pub enum Command {
     Help,
     Stack(Stack),
-    Token { user: String, role: Option<String>, sid: Option<String> },
+    Token { user: String, role: Option<String>, sid: Option<String>, expires_in: i64 },
 }
 
 /// How to start.
 pub struct Stack {
     pub port: u16,
+    pub panel_port: u16,
     pub db_port: u16,
     pub data: Option<String>,
 }
@@ -35,8 +39,9 @@ impl Command {
     pub fn from_args() -> Result<Self> {
         let mut parser = lexopt::Parser::from_env();
         let mut token = false;
-        let mut stack = Stack { port: 9000, db_port: 8000, data: None };
+        let mut stack = Stack { port: 9000, panel_port: 9001, db_port: 8000, data: None };
         let (mut user, mut role, mut sid) = (None, None, None);
+        let mut expires_in = TOKEN_LIFETIME;
         while let Some(arg) = parser.next()? {
             match arg {
                 Short('h') | Long("help") => return Ok(Self::Help),
@@ -44,7 +49,11 @@ impl Command {
                 Long("user") if token => user = Some(parser.value()?.string()?),
                 Long("role") if token => role = Some(parser.value()?.string()?),
                 Long("sid") if token => sid = Some(parser.value()?.string()?),
+                Long("expires-in") if token => expires_in = parser.value()?.parse()?,
                 Long("port") if !token => stack.port = port("--port", &parser.value()?)?,
+                Long("panel-port") if !token => {
+                    stack.panel_port = port("--panel-port", &parser.value()?)?;
+                }
                 Long("db-port") if !token => stack.db_port = port("--db-port", &parser.value()?)?,
                 Long("data") if !token => stack.data = Some(parser.value()?.string()?),
                 other => return Err(format!("{}; --help shows what there is", other.unexpected()).into()),
@@ -52,7 +61,7 @@ impl Command {
         }
         match (token, user) {
             (false, _) => Ok(Self::Stack(stack)),
-            (true, Some(user)) => Ok(Self::Token { user, role, sid }),
+            (true, Some(user)) => Ok(Self::Token { user, role, sid, expires_in }),
             (true, None) => Err("token needs --user ID".into()),
         }
     }

@@ -18,7 +18,8 @@ const MAC: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/6
 
 /// Two sessions of user 74 whose names do not change, so that the files under events/ can use them.
 const LOST_LAPTOP: &str = "01980000-0000-7000-8000-000000000074";
-const OFFICE_PC: &str = "01990000-0000-7000-8000-000000000074";
+/// The second of them, live at the start.
+pub const OFFICE_PC: &str = "01990000-0000-7000-8000-000000000074";
 
 /// Fills an empty table; the sessions began some time before `now`.
 pub async fn fill(client: &Client, table: &str, store: &SessionStore, now: Timestamp) -> Result<()> {

@@ -1,11 +1,12 @@
 //! The whole service on this machine, by one command: `cargo run --example local`.
 //!
-//! An embedded DynamoDB with demo data, and the function under `cargo lambda watch`, which builds it again
-//! whenever its code changes. `cargo run --example local -- --help` tells the rest.
+//! An embedded DynamoDB with demo data, the function under `cargo lambda watch`, which builds it again whenever
+//! its code changes, and the panel on a port of its own. `cargo run --example local -- --help` tells the rest.
 
 mod args;
 mod demo;
 mod engine;
+mod panel;
 mod token;
 mod watch;
 
@@ -44,8 +45,9 @@ async fn main() -> ExitCode {
 async fn perform(command: Command) -> Result<()> {
     match command {
         Command::Help => print!("{}", args::HELP),
-        Command::Token { user, role, sid } => {
-            println!("{}", token::token(&user, role.as_deref(), sid.as_deref(), token_expiry()));
+        Command::Token { user, role, sid, expires_in } => {
+            let expires = Timestamp::now().as_second().saturating_add(expires_in);
+            println!("{}", token::token(&user, role.as_deref(), sid.as_deref(), expires));
         }
         Command::Stack(stack) => run(stack).await?,
     }
@@ -66,6 +68,7 @@ async fn run(stack: Stack) -> Result<()> {
 /// Runs until something ends; dropping it ends what it started.
 async fn serve(stack: Stack) -> Result<()> {
     let engine = bind(stack.db_port, "--db-port").await?;
+    let panel = bind(stack.panel_port, "--panel-port").await?;
     drop(bind(stack.port, "--port").await?);
     let cargo_lambda = watch::find_or_install().await?;
     let database = engine::serve(engine, open(stack.data.as_deref())?)?;
@@ -82,7 +85,8 @@ async fn serve(stack: Stack) -> Result<()> {
     );
     let mut watch = Watch::start(&cargo_lambda, stack.port, &environment)?;
     watch.ready().await?;
-    print!("{}", screen(stack.port));
+    tokio::spawn(panel::serve(panel, url(stack.port)));
+    print!("{}", screen(stack.port, stack.panel_port));
     watch.ended().await
 }
 
@@ -125,12 +129,18 @@ fn token_expiry() -> i64 {
     Timestamp::now().as_second() + TOKEN_LIFETIME
 }
 
-fn screen(port: u16) -> String {
-    let url = format!("http://127.0.0.1:{port}");
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+fn screen(port: u16, panel_port: u16) -> String {
+    let (url, panel) = (url(port), url(panel_port));
     let admin = token::token("1", Some("admin"), None, token_expiry());
     let user = token::token("74", None, None, token_expiry());
     format!(
         "
+Open {panel} to see it work.
+
 The session service is on {url}; Ctrl-C ends it. User 1 is the admin, 74 has sessions, 75 has none.
 
   ADMIN={admin}

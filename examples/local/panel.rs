@@ -1,0 +1,84 @@
+//! The panel under examples/panel/, served from another port than the service: a cross-origin client like any other.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+
+use super::{demo, token, token_expiry};
+
+/// The longest request taken, in bytes.
+const REQUEST_MAX: u64 = 16 * 1024;
+
+/// How long a browser may take over a request.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Serves the panel until the process or the runtime ends; `api` is where the service is.
+pub async fn serve(listener: TcpListener, api: String) {
+    loop {
+        let Ok((connection, _)) = listener.accept().await else {
+            // Out of file handles, most likely, and some will come back.
+            sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let api = api.clone();
+        tokio::spawn(async move {
+            let _a_browser_that_went_away = timeout(PATIENCE, answer(connection, &api)).await;
+        });
+    }
+}
+
+async fn answer(mut connection: TcpStream, api: &str) -> std::io::Result<()> {
+    let head = head(&mut connection).await?;
+    let mut words = head.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (status, kind, body) = match (method, target.split('?').next().unwrap_or_default()) {
+        ("GET", "/") => ("200 OK", "text/html", include_str!("../panel/index.html").into()),
+        ("GET", "/panel.css") => ("200 OK", "text/css", include_str!("../panel/panel.css").into()),
+        ("GET", "/panel.js") => ("200 OK", "text/javascript", include_str!("../panel/panel.js").into()),
+        ("GET", "/demo.json") => ("200 OK", "application/json", demo_json(api)),
+        _ => ("404 Not Found", "text/plain", "There is nothing here.\n".into()),
+    };
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\n\
+         Content-Type: {kind}; charset=utf-8\r\n\
+         Content-Length: {length}\r\n\
+         Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self' {api}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
+         X-Content-Type-Options: nosniff\r\n\
+         Referrer-Policy: no-referrer\r\n\
+         Cache-Control: no-store\r\n\
+         Connection: close\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await?;
+    connection.write_all(body.as_bytes()).await?;
+    connection.shutdown().await
+}
+
+/// The request up to its empty line. To the end of it, or closing would reset the connection under the answer.
+async fn head(connection: &mut TcpStream) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    let mut limited = connection.take(REQUEST_MAX);
+    while !head.ends_with(b"\r\n\r\n") && limited.read_buf(&mut head).await? > 0 {}
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// Where the service is, and whom one can be; the tokens are new each time.
+fn demo_json(api: &str) -> String {
+    let token = |user, role, sid| token::token(user, role, sid, token_expiry());
+    let pick =
+        |label: &str, about: &str, token: String| json!({"label": label, "about": about, "token": token});
+    json!({
+        "api": api,
+        "users": ["74", "75"],
+        "tokens": [
+            pick("User 1, the admin", "sees and ends other users' sessions", token("1", Some("admin"), None)),
+            pick("User 74", "signed in on three devices, here on Chrome on Windows 10", token("74", None, Some(demo::OFFICE_PC))),
+            pick("User 75", "signed in nowhere, no admin", token("75", None, None)),
+        ],
+    })
+    .to_string()
+}

@@ -1,0 +1,131 @@
+// An admin panel written against the old contract: it reads `id`, `device_type`, `browser`, `device_name`,
+// `last_activity` and `ip_address` of a bare array, `detail` of an error and `success` of a DELETE, sends
+// `Authorization` alone, and renews its token on a 401, once.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { API, installed, signIn, token } from "./support.mjs";
+
+const axios = installed("axios");
+const EXPIRED = ["--expires-in", "-60"];
+const ADMIN = ["--role", "admin"];
+
+/** The client. `refreshUrl` is where it gets a fresh token. */
+function oldClient(firstToken, refreshUrl) {
+  const state = { token: firstToken, signedIn: true };
+  const http = axios.create({ baseURL: API });
+  http.interceptors.request.use((config) => {
+    config.headers.Authorization = `Bearer ${state.token}`;
+    return config;
+  });
+  http.interceptors.response.use(undefined, async (error) => {
+    const request = error.config;
+    if (error.response?.status !== 401 || request.retried) throw error;
+    request.retried = true;
+    try {
+      state.token = (await axios.post(refreshUrl)).data.token;
+    } catch {
+      state.signedIn = false;
+      throw error;
+    }
+    return http(request);
+  });
+  const shown = (error) => ({ error: error.response.data.detail });
+  const list = async (user) => {
+    const { data } = await http.get(`/sessions/user/${user}`);
+    return data.map((session) => ({
+      id: session.id,
+      icon: session.device_type === "mobile" ? "📱" : "💻",
+      name: session.device_name,
+      browser: session.browser,
+      ip: session.ip_address,
+      active: new Date(session.last_activity).getTime(),
+    }));
+  };
+  const end = async (path) => ({ success: (await http.delete(path)).data.success });
+  return {
+    state,
+    list: (user) => list(user).catch(shown),
+    end: (user, id) => end(`/sessions/user/${user}/session/${id}`).catch(shown),
+    endAll: (user) => end(`/sessions/user/${user}`).catch(shown),
+  };
+}
+
+// Where the client gets fresh tokens: answers with `next`, or 401 when there is none, and counts.
+const stub = { next: null, asked: 0 };
+const server = createServer((_, response) => {
+  stub.asked += 1;
+  response.writeHead(stub.next ? 200 : 401, { "Content-Type": "application/json" });
+  response.end(JSON.stringify({ token: stub.next }));
+});
+before(() => new Promise((done) => server.listen(0, "127.0.0.1", done)));
+after(() => new Promise((done) => server.close(done)));
+
+function client(firstToken, freshToken = null) {
+  Object.assign(stub, { next: freshToken, asked: 0 });
+  return oldClient(firstToken, `http://127.0.0.1:${server.address().port}/refresh`);
+}
+
+test("lists, ends one and ends all", async () => {
+  for (const device of ["windows", "iphone", "linux"]) await signIn("90", device);
+  const admin = client(token("1", ...ADMIN));
+  const devices = await admin.list("90");
+  assert.deepEqual(
+    devices.map(({ icon, name, browser }) => [icon, name, browser]),
+    [
+      ["💻", "Firefox on Linux", "Firefox"],
+      ["📱", "Safari on iPhone", "Safari"],
+      ["💻", "Chrome on Windows 10", "Chrome"],
+    ],
+  );
+  assert.ok(devices.every(({ ip }) => ip === "127.0.0.1"), "an address is shown");
+  assert.ok(devices.every(({ active }) => Math.abs(Date.now() - active) < 60_000), "the time can be read");
+  assert.deepEqual(await admin.end("90", devices[1].id), { success: true });
+  assert.deepEqual(await admin.end("90", devices[1].id), { success: true }, "a double click does no harm");
+  assert.equal((await admin.list("90")).length, 2);
+  assert.deepEqual(await admin.endAll("90"), { success: true });
+  assert.deepEqual(await admin.list("90"), []);
+  assert.equal(stub.asked, 0);
+});
+
+test("an expired token is renewed once and the request repeated", async () => {
+  const admin = client(token("1", ...ADMIN, ...EXPIRED), token("1", ...ADMIN));
+  assert.deepEqual(await admin.list("91"), []);
+  assert.equal(stub.asked, 1);
+  assert.deepEqual(await admin.list("91"), []);
+  assert.equal(stub.asked, 1, "the new token is kept");
+  assert.ok(admin.state.signedIn);
+});
+
+test("an ending asked for with an expired token happens after the renewal", async () => {
+  const { id } = await signIn("92", "iphone");
+  const admin = client(token("1", ...ADMIN, ...EXPIRED), token("1", ...ADMIN));
+  assert.deepEqual(await admin.end("92", id), { success: true });
+  assert.deepEqual(await admin.list("92"), []);
+});
+
+test("where no fresh token is to be had the admin is signed out", async () => {
+  const admin = client(token("1", ...ADMIN, ...EXPIRED));
+  assert.deepEqual(await admin.list("74"), { error: "The token has expired" });
+  assert.equal(stub.asked, 1);
+  assert.ok(!admin.state.signedIn);
+});
+
+test("a fresh token that is refused too is not renewed again and again", async () => {
+  const expired = token("1", ...ADMIN, ...EXPIRED);
+  const admin = client(expired, expired);
+  assert.deepEqual(await admin.list("74"), { error: "The token has expired" });
+  assert.equal(stub.asked, 1);
+});
+
+test("a refusal shows its detail and signs nobody out", async () => {
+  const user = client(token("75"), token("75"));
+  assert.deepEqual(await user.list("74"), { error: "Only admins can view other users' sessions" });
+  assert.deepEqual(await user.endAll("74"), { error: "Only admins can end other users' sessions" });
+  assert.deepEqual(await client(token("1", ...ADMIN)).list("1"), {
+    error: "Use /my-sessions endpoint for your own sessions",
+  });
+  assert.ok(user.state.signedIn);
+  assert.equal(stub.asked, 0, "a 403 asks for no fresh token");
+});

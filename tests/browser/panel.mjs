@@ -1,0 +1,378 @@
+// The panel's whole story in Chromium. Fails on any error in the console that a step does not expect, and leaves a
+// picture of each state in target/browser/pictures.
+
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { API, PANEL, installed, signIn, token } from "./support.mjs";
+
+const { chromium } = installed("playwright-core");
+const AXE = readFileSync(installed.resolve("axe-core/axe.min.js"), "utf8");
+const PICTURES = "target/browser/pictures";
+const WIDE = { width: 1120, height: 760 };
+const NARROW = { width: 390, height: 844 };
+mkdirSync(PICTURES, { recursive: true });
+
+const browser = await chromium.launch({
+  executablePath: "/usr/bin/chromium",
+  args: [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+const context = await browser.newContext({ viewport: WIDE, timezoneId: "UTC", deviceScaleFactor: 1.5 });
+const page = await context.newPage();
+page.setDefaultTimeout(10_000);
+
+/** What went wrong in the page since the last step. */
+const errors = [];
+page.on("pageerror", (error) => errors.push(`page error: ${error.message}`));
+page.on("console", (message) => {
+  if (["error", "warning"].includes(message.type())) errors.push(message.text());
+});
+page.on("request", (request) => {
+  const known = [API, PANEL, "data:"].some((start) => request.url().startsWith(start));
+  if (!known) errors.push(`a request to another host: ${request.url()}`);
+});
+
+/** A part of the story; `failures` is what the console may say of the requests that are refused in it. */
+async function step(name, work, failures = null) {
+  try {
+    await work();
+    // What the console has to say of a request can come after the page has dealt with it.
+    if (failures) await until(() => errors.some((error) => failures.test(error)));
+    assert.deepEqual(errors.splice(0).filter((error) => !failures?.test(error)), []);
+  } catch (error) {
+    await page.screenshot({ path: `${PICTURES}/failed.png` }).catch(() => {});
+    throw new Error(`${name}: ${error.message}`, { cause: error });
+  }
+  console.log(`ok - ${name}`);
+}
+
+const refused = (status) => new RegExp(`^Failed to load resource: the server responded with a status of ${status} `);
+const UNREACHABLE = /^Failed to load resource: net::ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED)/;
+
+const picture = (name, options) => page.screenshot({ path: `${PICTURES}/${name}.png`, ...options });
+const text = (selector) => page.locator(selector).innerText();
+const see = (what, scope = page) => scope.getByText(what).first().waitFor();
+const press = (name) => page.getByRole("button", { name, exact: true }).click();
+const devices = () => page.locator("#devices li.row");
+const history = () => page.locator("#history li.row");
+const focused = (selector) => page.locator(`${selector}:focus`).waitFor();
+
+async function until(holds) {
+  for (let left = 100; left > 0; left -= 1) {
+    if (await holds()) return;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  assert.fail(`never came true: ${holds}`);
+}
+
+const rows = (locator, count) => until(async () => (await locator.count()) === count);
+
+/** The same state in the dark, and on a phone. */
+async function pictures(name) {
+  await picture(`${name}-light`);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await picture(`${name}-dark`);
+  await accessible();
+  await page.setViewportSize(NARROW);
+  await picture(`${name}-narrow-dark`, { fullPage: true });
+  await page.emulateMedia({ colorScheme: "light" });
+  await picture(`${name}-narrow-light`, { fullPage: true });
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(overflow <= 0, `${name}: ${overflow} pixels too wide for a phone`);
+  await page.setViewportSize(WIDE);
+  await accessible();
+}
+
+/** What axe finds wrong: labels, roles, contrast. */
+async function accessible() {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => (await window.axe.run()).violations);
+  const told = found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(", ")}`);
+  assert.deepEqual(told, [], "accessible");
+}
+
+async function pasteToken(given) {
+  if (await page.locator("#leave").isVisible()) await press("Change token");
+  await page.getByLabel("Paste a token").fill(given);
+  await press("Sign in");
+}
+
+async function showUser(user) {
+  await page.getByRole("link", { name: "Users" }).click();
+  await page.getByLabel("User ID").fill(user);
+  await press("Show sessions");
+  await page.getByRole("heading", { name: `User ${user}` }).waitFor();
+}
+
+const admin = token("1", "--role", "admin");
+const liveOf = async (user) =>
+  (await (await fetch(`${API}/sessions/user/${user}`, { headers: { Authorization: `Bearer ${admin}` } })).json()).length;
+
+try {
+  await step("the panel's server gives out four files and nothing else", async () => {
+    for (const [path, type] of [["/", "text/html"], ["/panel.css", "text/css"], ["/panel.js", "text/javascript"], ["/demo.json", "application/json"]]) {
+      const response = await fetch(PANEL + path);
+      assert.equal(response.status, 200, path);
+      assert.equal(response.headers.get("content-type"), `${type}; charset=utf-8`);
+      assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+      assert.match(response.headers.get("content-security-policy"), /^default-src 'none'; script-src 'self'; style-src 'self'; /);
+      assert.ok(response.headers.get("content-security-policy").includes(`connect-src 'self' ${API};`));
+    }
+    for (const path of ["/panel.rs", "/../Cargo.toml", "/favicon.ico"]) assert.equal((await fetch(PANEL + path)).status, 404, path);
+    assert.equal((await fetch(PANEL, { method: "POST" })).status, 404);
+  });
+
+  await step("signing in says what a token is", async () => {
+    await page.goto(PANEL);
+    await page.getByRole("button", { name: "User 1, the admin" }).waitFor();
+    await pictures("sign-in");
+    await press("Sign in");
+    await see("Paste a token first");
+    await pasteToken("<b>no token</b>");
+    await see("This is no token");
+    await focused("#token");
+  });
+
+  await step("an admin picks a user and sees every device", async () => {
+    await page.getByRole("button", { name: "User 1, the admin" }).click();
+    await focused("#user");
+    await page.getByRole("button", { name: "74", exact: true }).click();
+    await rows(devices(), 3);
+    assert.equal(await text("#who-name"), "User 1, admin");
+    assert.equal(await text("#summary"), "3 devices signed in");
+    const phone = devices().nth(1);
+    for (const part of ["📱", "Safari on iPhone", "Safari · iOS", "5 hours ago", "198.51.100.21"]) await see(part, phone);
+    await see("💻", devices().first());
+    const exact = await phone.locator(".last").getAttribute("title");
+    assert.match(exact, /^\w+,? \d+ \w+ \d{4} at \d\d:\d\d:\d\d UTC$/, "exact on hover");
+    await rows(history(), 1);
+    for (const part of ["Ended by an admin: you", "“Laptop reported lost”", "6 days ago"]) await see(part, history());
+    await pictures("user");
+  });
+
+  await step("a reload stays where it was, and an empty list says so", async () => {
+    await page.reload();
+    await rows(devices(), 3);
+    await showUser("75");
+    await see("User 75 is not signed in anywhere.");
+    await see("Nothing has ended yet.");
+    await picture("empty");
+    await page.goBack();
+    await rows(devices(), 3);
+  });
+
+  await step("while the service thinks, the page says so", async () => {
+    let go;
+    const wait = new Promise((done) => (go = done));
+    await page.route(`${API}/**`, async (route) => (await wait, route.continue()));
+    await press("Refresh");
+    await see("Loading the devices…");
+    assert.equal(await page.locator("#devices").getAttribute("aria-busy"), "true");
+    await picture("loading");
+    go();
+    await rows(devices(), 3);
+    await page.unroute(`${API}/**`);
+  });
+
+  await step("ends one, by keyboard alone", async () => {
+    const end = page.getByRole("button", { name: "End: Safari on iPhone, 198.51.100.21" });
+    await end.focus();
+    await page.keyboard.press("Enter");
+    await focused("#reason");
+    assert.equal(await text("#dialog-title"), "End the session on Safari on iPhone?");
+    assert.match(await text("#dialog-list"), /^Safari on iPhone\s+198\.51\.100\.21, active 5 hours ago$/);
+    await page.keyboard.press("Escape");
+    assert.ok(await end.evaluate((node) => node === document.activeElement), "the focus is back where it was");
+    assert.equal(await liveOf("74"), 3, "nothing has ended");
+    await page.keyboard.press("Enter");
+    await page.keyboard.type("lost phone");
+    await pictures("end-one");
+    await page.keyboard.press("Enter");
+    await see("Safari on iPhone is signed out.");
+    await focused("#view-title");
+    await rows(devices(), 2);
+    await rows(history(), 2);
+    const latest = history().filter({ hasText: "Safari on iPhone" });
+    for (const part of ["Ended by an admin: you", "“lost phone”", "just now"]) await see(part, latest);
+    await picture("ended-one");
+  });
+
+  await step("ends all, after saying which", async () => {
+    await press("End all");
+    await page.getByRole("heading", { name: "End 2 sessions of user 74?" }).waitFor();
+    assert.equal(await page.locator("#dialog-list li").count(), 2);
+    await see("Firefox on Linux", page.locator("#dialog-list"));
+    await see("Chrome on Windows 10", page.locator("#dialog-list"));
+    await picture("end-all");
+    await press("Cancel");
+    assert.equal(await liveOf("74"), 2, "looking is not ending");
+    await press("End all");
+    await page.getByLabel("Reason").fill("<img src=x onerror=alert(1)> left the company");
+    await press("End 2 sessions");
+    await see("2 sessions ended: Firefox on Linux, Chrome on Windows 10.");
+    await see("User 74 is not signed in anywhere.");
+    await rows(history(), 4);
+    await see("“<img src=x onerror=alert(1)> left the company”", history().first());
+    await accessible();
+    await picture("ended-all");
+  });
+
+  const gateway = async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, headers: { ...response.headers(), "access-control-expose-headers": "Link" } });
+  };
+  for (let count = 0; count < 45; count += 1) await signIn("76", "linux");
+
+  for (const exposed of [false, true]) {
+    await step(`history goes on page by page, ${exposed ? "by the Link header" : "where no Link header can be read"}`, async () => {
+      const cursors = [];
+      const note = (request) => request.url().includes("cursor=") && request.method() === "GET" && cursors.push(request.url());
+      page.on("request", note);
+      if (exposed) await page.route(`${API}/**`, gateway);
+      await showUser("76");
+      if (exposed) await press("Refresh");
+      await rows(history(), 17);
+      await press("Show older");
+      await rows(history(), 37);
+      await see("20 more shown");
+      await press("Show older");
+      await rows(history(), 42);
+      await until(async () => !(await page.locator("#older").isVisible()));
+      assert.equal(cursors.length, exposed ? 2 : 0);
+      await see("Gave way to a newer sign-in", history().last());
+      page.off("request", note);
+      await page.unrouteAll({ behavior: "wait" });
+    });
+  }
+
+  await step("users see their own devices and sign out everywhere else", async () => {
+    const here = await signIn("77", "windows");
+    await signIn("77", "iphone");
+    await signIn("77", "linux");
+    await pasteToken(token("77", "--sid", here.id));
+    await rows(devices(), 3);
+    const marked = devices().filter({ has: page.getByText("This device", { exact: true }) });
+    assert.match(await marked.innerText(), /^💻\s+Chrome on Windows 10/);
+    await pictures("mine");
+    await press("Sign out everywhere else");
+    await page.getByRole("heading", { name: "Sign out on 2 other devices?" }).waitFor();
+    await see("Safari on iPhone", page.locator("#dialog-list"));
+    assert.ok(!(await text("#dialog-list")).includes("Chrome on Windows 10"), "this device stays");
+    await picture("elsewhere");
+    await page.locator("#confirm").click();
+    await see("2 sessions ended: ");
+    await rows(devices(), 1);
+    await see("This device", devices());
+    await see("Signed out with all other devices: you", history().first());
+    assert.ok(!(await page.locator("#end-all").isVisible()), "nothing else is left");
+    await page.getByRole("button", { name: /^Sign out: Chrome/ }).click();
+    await page.locator("#confirm").click();
+    await see("You are signed out on this device.");
+    await page.getByLabel("Paste a token").waitFor();
+  });
+
+  await step("without a session in the token no device is taken for this one", async () => {
+    await signIn("78", "iphone");
+    await pasteToken(token("78"));
+    await rows(devices(), 1);
+    await see("Which of these is this device cannot be told");
+    assert.ok(!(await page.locator("#end-all").isVisible()));
+  });
+
+  await step(
+    "who is no admin is refused and stays signed in",
+    async () => {
+      await pasteToken(token("75"));
+      await showUser("78");
+      await see("Only admins can view other users' sessions", page.locator("#devices"));
+      await page.getByRole("link", { name: "My devices" }).waitFor();
+      await picture("refused");
+      await accessible();
+    },
+    refused(403),
+  );
+
+  await step(
+    "an admin is led from their own number to their own devices",
+    async () => {
+      await pasteToken(admin);
+      await showUser("1");
+      await see("Use /my-sessions endpoint for your own sessions");
+      await page.getByRole("button", { name: "Open my devices" }).first().click();
+      await rows(devices(), 1);
+    },
+    refused(400),
+  );
+
+  await step(
+    "an expired token leads back to signing in",
+    async () => {
+      await pasteToken(token("1", "--role", "admin", "--expires-in", "-60"));
+      await showUser("78").catch(() => {});
+      await see("The token has expired", page.locator("#sign-in-problem"));
+      await focused("#token");
+      await picture("expired");
+    },
+    refused(401),
+  );
+
+  await step(
+    "a token dies with its session, in the middle of a question too",
+    async () => {
+      const here = await signIn("79", "windows");
+      await signIn("79", "linux");
+      await pasteToken(token("79", "--sid", here.id));
+      await page.getByRole("button", { name: /^End: Firefox/ }).click();
+      await fetch(`${API}/sessions/user/79`, { method: "DELETE", headers: { Authorization: `Bearer ${admin}` } });
+      await press("End session");
+      await see("Session has ended", page.locator("#sign-in-problem"));
+      assert.ok(!(await page.locator("#dialog").isVisible()));
+    },
+    refused(401),
+  );
+
+  await step(
+    "a lost connection can be tried again",
+    async () => {
+      await pasteToken(admin);
+      await showUser("78");
+      await rows(devices(), 1);
+      await context.setOffline(true);
+      await press("Refresh");
+      await see(`The service at ${API} does not answer.`, page.locator("#devices"));
+      await context.setOffline(false);
+      await page.locator("#devices").getByRole("button", { name: "Try again" }).click();
+      await rows(devices(), 1);
+    },
+    UNREACHABLE,
+  );
+
+  await step(
+    "the service stops in the middle of an ending",
+    async () => {
+      await page.getByRole("button", { name: /^End: Safari/ }).click();
+      process.kill(Number(process.env.STACK_PID), "SIGINT");
+      await until(() => fetch(API).then(() => false, () => true));
+      await page.getByLabel("Reason").fill("stolen");
+      await press("End session");
+      await see("does not answer. Nothing is confirmed", page.locator("#dialog"));
+      await picture("stopped-in-dialog");
+      await press("Cancel");
+      await press("Refresh");
+      await see(`The service at ${API} does not answer.`, page.locator("#devices"));
+      await accessible();
+      await picture("stopped");
+    },
+    UNREACHABLE,
+  );
+} finally {
+  await browser.close();
+}
