@@ -362,18 +362,17 @@ function common(template, session) {
 }
 
 const HOW = {
-  revoked_by_admin: "Ended by an admin",
-  revoked_by_user: "Ended by the user",
-  logout: "Signed out",
-  logout_all: "Signed out with all other devices",
-  evicted: "Gave way to a newer sign-in",
-  expired: "Expired",
+  revoked_by_admin: (who) => `Ended by ${who} as admin`,
+  revoked_by_user: (who) => `Ended by ${who}`,
+  logout: (who) => `Signed out by ${who}`,
+  logout_all: (who) => `Signed out by ${who}, with other devices`,
+  evicted: () => "Gave way to a newer sign-in",
+  expired: () => "Expired",
 };
 
 function howEnded({ end_reason: reason, ended_by: by }) {
-  const how = HOW[reason] ?? reason;
-  if (by === null || by === undefined) return how;
-  return String(by) === String(claims().sub) ? `${how}: you` : `${how}: user ${by}`;
+  const who = String(by) === String(claims().sub) ? "you" : `user ${by ?? "unknown"}`;
+  return HOW[reason]?.(who) ?? reason;
 }
 
 // ---------------------------------------------------------------- ending
