@@ -75,9 +75,9 @@ fn demo_json(api: &str) -> String {
         "api": api,
         "users": ["74", "75"],
         "tokens": [
-            pick("User 1, the admin", "sees and ends other users' sessions", token("1", Some("admin"), None)),
-            pick("User 74", "signed in on three devices, here on Chrome on Windows 10", token("74", None, Some(demo::OFFICE_PC))),
-            pick("User 75", "signed in nowhere, no admin", token("75", None, None)),
+            pick("User 1, the admin", "Sees and ends other users' sessions", token("1", Some("admin"), None)),
+            pick("User 74", "Signed in on three devices; this is Chrome on Windows 10", token("74", None, Some(demo::OFFICE_PC))),
+            pick("User 75", "Signed in nowhere, and no admin", token("75", None, None)),
         ],
     })
     .to_string()

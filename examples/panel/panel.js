@@ -99,7 +99,7 @@ function ofUser(user) {
     ask: (count) => `End ${sessionCount(count)} of user ${user}?`,
     confirm: (count) => `End ${sessionCount(count)}`,
     nothing: `User ${user} has no session to end.`,
-    warning: "They are signed out at once on",
+    warning: "These are signed out at once:",
   };
 }
 
@@ -117,7 +117,7 @@ const mine = {
   ask: (count) => `Sign out on ${count === 1 ? "1 other device" : `${count} other devices`}?`,
   confirm: () => "Sign out everywhere else",
   nothing: "You are signed in on this device alone.",
-  warning: "This device stays signed in. You are signed out at once on",
+  warning: "This device stays signed in. These are signed out at once:",
 };
 
 // ---------------------------------------------------------------- signing in
@@ -136,7 +136,7 @@ function leave(why = "") {
   token = null;
   sessionStorage.removeItem("token");
   leaving.abort();
-  $("dialog").close();
+  closeQuestion();
   show("sign-in");
   $("sign-in-problem").textContent = why;
   $("token").value = "";
@@ -175,7 +175,7 @@ function show(...ids) {
 
 function route() {
   if (!token) return leave($("sign-in-problem").textContent);
-  $("dialog").close();
+  closeQuestion();
   leaving.abort();
   leaving = new AbortController();
   const { sub, role } = claims();
@@ -387,7 +387,7 @@ function endOne(of, session) {
     perform: async (reason) => {
       await call("DELETE", withReason(of.one(session.id), reason));
       if (leaves) return leave("You are signed out on this device.");
-      return done(`${session.device_name} is signed out.`);
+      return `${session.device_name} is signed out.`;
     },
   });
 }
@@ -403,7 +403,7 @@ function endAll(of) {
     perform: async (reason) => {
       const { body } = await call("DELETE", withReason(of.all, reason));
       const names = body.sessions.map((session) => session.device_name).join(", ");
-      return done(names ? `${sessionCount(body.sessions.length)} ended: ${names}.` : "There was nothing left to end.");
+      return names ? `${sessionCount(body.sessions.length)} ended: ${names}.` : "There was nothing left to end.";
     },
   });
 }
@@ -415,15 +415,18 @@ function withReason(path, reason) {
   return `${path}${path.includes("?") ? "&" : "?"}${new URLSearchParams({ reason })}`;
 }
 
-async function done(text) {
+/** The last question that was asked in the view that is open. */
+let asked = null;
+
+function done(text) {
   $("dialog").close();
   $("notice").textContent = text;
   $("view-title").focus();
-  await refresh();
 }
 
 /** Asks before something ends, naming what; stays open with the reason when it fails. */
 async function ask(question) {
+  asked = question;
   describe(question);
   $("reason").value = $("dialog-problem").textContent = "";
   $("dialog-list").replaceChildren();
@@ -434,13 +437,19 @@ async function ask(question) {
   };
   $("dialog").showModal();
   $("dialog-title").focus();
-  await inDialog(async () => {
+  await inDialog(question, async () => {
     const sessions = await question.wouldEnd();
+    if (asked !== question) return;
     if (question.fill) describe(sessions.length ? question.fill(sessions.length) : { ...question, text: question.nothing });
     $("dialog-list").replaceChildren(...sessions.map(ending));
     ready(sessions.length > 0);
     if (sessions.length) $("reason").focus();
   });
+}
+
+function closeQuestion() {
+  asked = null;
+  $("dialog").close();
 }
 
 function describe({ title, text, confirm }) {
@@ -449,22 +458,30 @@ function describe({ title, text, confirm }) {
   $("confirm").textContent = confirm;
 }
 
-function answer(question) {
+async function answer(question) {
+  question.sent = true;
   ready(false);
   $("dialog-problem").textContent = "";
-  return inDialog(async () => {
-    await question.perform($("reason").value.trim());
-  }, () => ready(true));
+  await inDialog(question, async () => {
+    const outcome = await question.perform($("reason").value.trim());
+    if (!token) return;
+    if (asked === question) done(outcome);
+    await refresh();
+  });
 }
 
-async function inDialog(work, failed = () => {}) {
+async function inDialog(question, work) {
   try {
     await work();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
+    const closed = !$("dialog").open;
+    if (asked !== question || (closed && !question.sent)) return;
     if (problem.status === 401) return leave(problem.message);
     $("dialog-problem").textContent = problem.message;
-    failed();
+    ready($("dialog-list").childElementCount > 0);
+    // Whoever closed it after it was sent learns of the failure too.
+    if (closed) $("dialog").showModal();
   }
 }
 
