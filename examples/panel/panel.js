@@ -219,14 +219,17 @@ function open(of, sections) {
 
 async function refresh() {
   const { signal } = leaving;
-  await Promise.all([showDevices(scope, signal), showHistory(scope, signal)]);
+  $("past").hidden = false;
+  const [shown] = await Promise.all([showDevices(scope, signal), showHistory(scope, signal)]);
+  // One failure is enough to read; the history's would be the same.
+  if (!signal.aborted) $("past").hidden = !shown;
 }
 
 async function showDevices(of, signal) {
   $("end-all").hidden = $("unmarked").hidden = true;
   $("summary").textContent = "";
   wait($("devices"), "Loading the devices…");
-  await attempt($("devices"), signal, async () => {
+  return attempt($("devices"), signal, async () => {
     const { body: sessions } = await call("GET", of.list, signal);
     const marked = !of.own || sessions.some((session) => session.is_current);
     const endable = sessions.filter((session) => !session.is_current).length;
@@ -280,15 +283,17 @@ function wait(into, text) {
   into.replaceChildren(paragraph(text, "state"));
 }
 
-/** Does it, or says in its place why it could not be done. */
+/** Does it, or says in its place why it could not be done; whether it was done. */
 async function attempt(into, signal, work) {
   try {
     await work();
+    return true;
   } catch (problem) {
-    if (signal.aborted) return;
+    if (signal.aborted) return false;
     if (!(problem instanceof Problem)) throw problem;
-    if (problem.status === 401) return leave(problem.message);
-    into.replaceChildren(failure(problem));
+    if (problem.status === 401) leave(problem.message);
+    else into.replaceChildren(failure(problem));
+    return false;
   } finally {
     if (!signal.aborted) into.removeAttribute("aria-busy");
   }
