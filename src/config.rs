@@ -60,6 +60,8 @@ pub struct Auth {
     pub user_id_claim: String,
     /// `ROLE_CLAIM`
     pub role_claim: String,
+    /// `SESSION_ID_CLAIM`
+    pub session_id_claim: String,
     /// `ADMIN_ROLE`
     pub admin_role: String,
     /// `ROLE_SOURCE`
@@ -187,6 +189,7 @@ fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
         mode,
         user_id_claim: vars.get("USER_ID_CLAIM").unwrap_or_else(|| "sub".into()),
         role_claim: vars.get("ROLE_CLAIM").unwrap_or_else(|| "role".into()),
+        session_id_claim: vars.get("SESSION_ID_CLAIM").unwrap_or_else(|| "sid".into()),
         admin_role: vars.get("ADMIN_ROLE").unwrap_or_else(|| "admin".into()),
         role_source: vars
             .one_of("ROLE_SOURCE", &[("token", RoleSource::Token), ("table", RoleSource::Table)])?,
@@ -290,7 +293,10 @@ mod tests {
             }
         );
         assert_eq!((config.unknown_users, config.auth.role_source), (UnknownUsers::Empty, RoleSource::Token));
-        assert_eq!(config.auth.user_id_claim, "sub");
+        assert_eq!(
+            (config.auth.user_id_claim.as_str(), config.auth.session_id_claim.as_str()),
+            ("sub", "sid")
+        );
         assert_eq!((config.auth.role_claim.as_str(), config.auth.admin_role.as_str()), ("role", "admin"));
         assert_eq!((config.auth.issuer, config.database.endpoint), (None, None));
     }

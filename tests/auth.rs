@@ -269,3 +269,16 @@ async fn the_session_of_a_gateway_token_must_be_live_too() {
     service.pass(jiff::SignedDuration::from_hours(720));
     assert_eq!(list().send(&service).await.problem(401, "session_ended"), "Session has ended");
 }
+
+#[tokio::test]
+async fn the_claim_of_the_session_can_be_named() {
+    let mut service = Service::with(&[("SESSION_ID_CLAIM", "session")]).await;
+    let own = service.sign_in("1", "panel").await.id.to_string();
+    // The issuer's own sid means nothing to us then.
+    let token = sign(&with(json!({"sid": "of-the-issuer", "session": own})));
+    service.get(LIST, &token).await.ok();
+    service.pass(jiff::SignedDuration::from_secs(1));
+    let other = sign(&with(json!({"session": "01900000-0000-7000-8000-000000000000"})));
+    refused(&service, &other, "session_ended").await;
+    refused(&service, &sign(&with(json!({"session": "not one of ours"}))), "session_ended").await;
+}

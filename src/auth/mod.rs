@@ -30,7 +30,7 @@ pub struct Caller {
     pub token: Option<Digest>,
 }
 
-/// The `sid` claim (OpenID Connect Front-Channel Logout 1.0, section 3).
+/// The claim that names a session, `sid` unless set otherwise (OpenID Connect Front-Channel Logout 1.0, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sid {
     /// The token names no session.
@@ -116,7 +116,7 @@ impl Authenticator {
         let token = bearer(authorization).ok();
         Ok(Caller {
             admin_by_token: claims.includes(&settings.role_claim, &settings.admin_role),
-            sid: claims.sid(),
+            sid: claims.sid(&settings.session_id_claim),
             token: token.map(|token| Digest::of(&user_id, "token", token.as_bytes())),
             user_id,
         })
@@ -195,8 +195,8 @@ impl Claims {
         }
     }
 
-    fn sid(&self) -> Sid {
-        match self.0.get("sid") {
+    fn sid(&self, name: &str) -> Sid {
+        match self.0.get(name) {
             None | Some(Value::Null) => Sid::Absent,
             Some(Value::String(text)) => SessionId::parse(text).map_or(Sid::Foreign, Sid::Session),
             Some(_) => Sid::Foreign,
