@@ -343,44 +343,46 @@ pub fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {
 
 /// What a sign-in does to the sessions that its user has open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignInPlan {
+pub struct SignInPlan<'o> {
     /// The live session of the same device: it is refreshed, and no second one is made.
-    pub refresh: Option<SessionId>,
+    pub refresh: Option<&'o Session>,
     /// What ends with it, oldest first: those over the cap, and whatever has expired meanwhile.
-    pub endings: Vec<(SessionId, Ending)>,
+    pub endings: Vec<(&'o Session, Ending)>,
 }
 
-impl SignInPlan {
+impl<'o> SignInPlan<'o> {
     /// Plans the sign-in of `user` from the device with this fingerprint; `open` is newest first.
     pub fn new(
         user: &UserId,
         fingerprint: Option<Digest>,
-        open: &[Session],
+        open: &'o [Session],
         now: Timestamp,
         policy: &Policy,
     ) -> Self {
         let same_device = |session: &&Session| fingerprint.is_some() && session.fingerprint == fingerprint;
-        let refresh =
-            open.iter().filter(|session| session.is_live_at(now, policy)).find(same_device).map(|s| s.id);
+        let refresh = open.iter().filter(|session| session.is_live_at(now, policy)).find(same_device);
         let mut room = policy.max_sessions.saturating_sub(1);
         let evicted = Ending { at: now, by: Some(user.clone()), reason: EndReason::Evicted, note: None };
-        let end = |session: &Session| match session.ending(now, policy) {
-            Some(ending) => Some((session.id, ending)),
-            None if room == 0 => Some((session.id, evicted.clone())),
+        let end = |session: &'o Session| match session.ending(now, policy) {
+            Some(ending) => Some((session, ending)),
+            None if room == 0 => Some((session, evicted.clone())),
             None => {
                 room -= 1;
                 None
             }
         };
-        let mut endings: Vec<_> =
-            open.iter().filter(|session| Some(session.id) != refresh).filter_map(end).collect();
+        let another = |session: &&Session| refresh.is_none_or(|refresh| refresh.id != session.id);
+        let mut endings: Vec<_> = open.iter().filter(another).filter_map(end).collect();
         endings.reverse();
         Self { refresh, endings }
     }
 
     /// The live sessions that give way, oldest first; the expired ones are not among them.
     pub fn evicted(&self) -> impl Iterator<Item = SessionId> {
-        self.endings.iter().filter(|(_, ending)| ending.reason == EndReason::Evicted).map(|(id, _)| *id)
+        self.endings
+            .iter()
+            .filter(|(_, ending)| ending.reason == EndReason::Evicted)
+            .map(|(session, _)| session.id)
     }
 }
 
@@ -521,19 +523,20 @@ mod tests {
             let fingerprint = Digest::of(&user(), "fingerprint", &device.to_be_bytes());
             let plan = SignInPlan::new(&user(), Some(fingerprint), &open, now, &policy);
 
-            let ended = |id| plan.endings.iter().any(|(ended, _)| *ended == id);
+            let ended = |id| plan.endings.iter().any(|(ended, _)| ended.id == id);
+            let refresh = plan.refresh.map(|session| session.id);
             let kept: Vec<_> = open.iter().filter(|session| !ended(session.id)).collect();
             let live = open.iter().filter(|session| session.is_live_at(now, &policy)).count();
             prop_assert!(kept.iter().all(|session| session.is_live_at(now, &policy)));
             let known = open.iter().find(|s| s.created_at == at(device) && s.is_live_at(now, &policy));
-            prop_assert_eq!(plan.refresh, known.map(|session| session.id));
+            prop_assert_eq!(refresh, known.map(|session| session.id));
             // With the one that signs in there are as many as may be, or all there were.
-            let others = kept.iter().filter(|session| Some(session.id) != plan.refresh).count();
-            let live_others = live - usize::from(plan.refresh.is_some());
+            let others = kept.iter().filter(|session| Some(session.id) != refresh).count();
+            let live_others = live - usize::from(refresh.is_some());
             prop_assert_eq!(others, live_others.min(max - 1));
             // Whoever stays, but for the device itself, is newer than whoever is evicted.
             for evicted in plan.evicted() {
-                prop_assert!(kept.iter().all(|session| session.id > evicted || Some(session.id) == plan.refresh));
+                prop_assert!(kept.iter().all(|session| session.id > evicted || Some(session.id) == refresh));
             }
         }
     }

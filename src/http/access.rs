@@ -115,9 +115,10 @@ fn current<'o>(open: &'o Open, visitor: &Visitor<'_>, policy: &Policy) -> Option
         (Sid::Foreign, _) | (Sid::Absent, Named::Unknown) => None,
         (Sid::Absent, Named::No) => {
             let opened_with = |session: &&Session| caller.token.is_some() && session.token == caller.token;
-            let agent = client.user_agent_digest(&caller.user_id);
-            let same_agent = |session: &&Session| agent.is_some() && session.user_agent == agent;
-            live().find(opened_with).or_else(|| only(live().filter(same_agent)))
+            live().find(opened_with).or_else(|| {
+                let agent = client.user_agent_digest(&caller.user_id);
+                only(live().filter(|session| agent.is_some() && session.user_agent == agent))
+            })
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a request says of the device that it comes from.
 
-use lambda_http::request::RequestContext;
-use lambda_http::{Request, RequestExt};
+use lambda_http::Request;
 
+use super::gateway_context;
 use crate::device::Hints;
 use crate::session::{Digest, SessionId, UserId};
 
@@ -34,10 +34,7 @@ pub(super) enum Named {
 impl<'r> Client<'r> {
     pub(super) fn of(request: &'r Request) -> Self {
         let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let ip_address = match request.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
-            _ => None,
-        };
+        let ip_address = gateway_context(request).and_then(|context| context.http.source_ip.as_deref());
         Self {
             hints: Hints {
                 user_agent: header("user-agent"),

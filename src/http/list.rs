@@ -18,12 +18,8 @@ pub(super) fn live_page(
 ) -> Result<Page, Problem> {
     let after = list.after(user)?;
     let older = |session: &&Session| after.is_none_or(|after| session.id < after);
-    let mut sessions: Vec<Session> = open.live(now, policy).filter(older).cloned().collect();
-    let limit = list.limit.unwrap_or(usize::MAX);
-    let more = sessions.len() > limit;
-    sessions.truncate(limit);
-    let next = sessions.last().filter(|_| more).map(|session| session.id);
-    Ok(Page { sessions, next })
+    let sessions: Vec<Session> = open.live(now, policy).filter(older).cloned().collect();
+    Ok(Page::of(sessions, list.limit.unwrap_or(usize::MAX)))
 }
 
 impl App {

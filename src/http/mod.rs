@@ -13,6 +13,7 @@ mod route;
 mod view;
 
 use jiff::Timestamp;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::http::{StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
@@ -121,11 +122,7 @@ impl App {
     }
 
     fn authenticate(&self, request: &Request, now: Timestamp) -> Result<Caller, Problem> {
-        let context = request.request_context_ref();
-        let authorizer = match context {
-            Some(RequestContext::ApiGatewayV2(context)) => context.authorizer.as_ref(),
-            _ => None,
-        };
+        let authorizer = gateway_context(request).and_then(|context| context.authorizer.as_ref());
         let credentials = Credentials {
             // A value that is no text is there all the same, and is no bearer token.
             authorization: request
@@ -187,13 +184,18 @@ fn respond(status: StatusCode, content_type: &'static str, body: String) -> Resp
     response
 }
 
+/// What the gateway says of the request.
+fn gateway_context(request: &Request) -> Option<&ApiGatewayV2httpRequestContext> {
+    match request.request_context_ref()? {
+        RequestContext::ApiGatewayV2(context) => Some(context),
+        _ => None,
+    }
+}
+
 /// The gateway's name for the request; the runtime's where there is no gateway.
 fn request_id(request: &Request) -> String {
-    let from_gateway = match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
-        _ => None,
-    };
-    from_gateway
+    gateway_context(request)
+        .and_then(|context| context.request_id.clone())
         .or_else(|| request.lambda_context_ref().map(|context| context.request_id.clone()))
         .unwrap_or_default()
 }

@@ -77,6 +77,16 @@ pub struct Page {
     pub next: Option<SessionId>,
 }
 
+impl Page {
+    /// The first `limit` of these sessions; that there are more tells that there is a next page.
+    pub fn of(mut sessions: Vec<Session>, limit: usize) -> Self {
+        let more = sessions.len() > limit;
+        sessions.truncate(limit);
+        let next = sessions.last().filter(|_| more).map(|session| session.id);
+        Self { sessions, next }
+    }
+}
+
 impl SessionStore {
     /// A store on this table. Opens no connection yet.
     pub fn new(database: &Database, policy: Policy) -> Self {
@@ -147,10 +157,7 @@ impl SessionStore {
                 break;
             }
         }
-        let more = sessions.len() > limit;
-        sessions.truncate(limit);
-        let next = sessions.last().filter(|_| more).map(|session| session.id);
-        Ok(Page { sessions, next })
+        Ok(Page::of(sessions, limit))
     }
 
     /// What one answer of DynamoDB holds, up to `limit` items.

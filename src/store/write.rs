@@ -77,8 +77,8 @@ impl SessionStore {
             // more endings than fit: those beyond go first, the sign-in in a later round.
             let too_many = plan.endings.len() > TRANSACTION_MAX - 2;
             plan.endings.truncate(TRANSACTION_MAX - 2);
-            let session = self.session_of(new, &plan, &open, now);
-            let write = (!too_many).then(|| self.put(&session, plan.refresh.is_some(), &open)).transpose()?;
+            let session = self.session_of(new, plan.refresh, now);
+            let write = (!too_many).then(|| self.put(&session, plan.refresh)).transpose()?;
             if !self.commit(&new.user_id, &open, write, &plan.endings).await? {
                 backoff.wait().await;
                 continue;
@@ -91,8 +91,8 @@ impl SessionStore {
         }
     }
 
-    fn session_of(&self, new: &NewSession, plan: &SignInPlan, open: &Open, now: Timestamp) -> Session {
-        let known = open.sessions.iter().find(|session| Some(session.id) == plan.refresh);
+    /// The session that a sign-in writes; `known` is the one that the device has.
+    fn session_of(&self, new: &NewSession, known: Option<&Session>, now: Timestamp) -> Session {
         Session {
             id: known.map_or(new.id, |session| session.id),
             user_id: new.user_id.clone(),
@@ -189,8 +189,7 @@ impl SessionStore {
             let last = endings.len() < TRANSACTION_MAX;
             // The oldest go first, so that the newest, which a sign-in may still change, go with the last.
             let chunk = endings.split_off(endings.len().saturating_sub(TRANSACTION_MAX - 1));
-            let writes: Vec<_> = chunk.iter().map(|(session, ending)| (session.id, ending.clone())).collect();
-            if !self.commit(user, &open, None, &writes).await? {
+            if !self.commit(user, &open, None, &chunk).await? {
                 backoff.wait().await;
                 continue;
             }
@@ -218,21 +217,20 @@ impl SessionStore {
         user: &UserId,
         seen: &Open,
         write: Option<Put>,
-        endings: &[(SessionId, Ending)],
+        endings: &[(&Session, Ending)],
     ) -> Result<bool, StoreError> {
         let version = TransactWriteItem::builder().update(self.bump_version(user, seen)?).build();
         let write = write.map(|put| TransactWriteItem::builder().put(put).build());
         let mut actions: Vec<_> = [version].into_iter().chain(write).collect();
-        for (id, ending) in endings {
-            let session = seen.sessions.iter().find(|session| session.id == *id);
-            let update = self.end_in_transaction(user, *id, session, ending)?;
+        for (session, ending) in endings {
+            let update = self.end_in_transaction(session, ending)?;
             actions.push(TransactWriteItem::builder().update(update).build());
         }
         let transaction = self.client.transact_write_items().set_transact_items(Some(actions));
         match transaction.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
             Ok(answer) => {
                 answer.consumed_capacity().iter().for_each(|table| self.count_write(Some(table)));
-                endings.iter().for_each(|(id, ending)| self.note_ending(user, *id, ending));
+                endings.iter().for_each(|(session, ending)| self.note_ending(user, session.id, ending));
                 Ok(true)
             }
             Err(error) if lost_a_race(&error) => Ok(false),
@@ -252,9 +250,8 @@ impl SessionStore {
         self.transact_update(key(user, PROFILE), update)
     }
 
-    fn put(&self, session: &Session, refreshed: bool, seen: &Open) -> Result<Put, StoreError> {
+    fn put(&self, session: &Session, known: Option<&Session>) -> Result<Put, StoreError> {
         let put = Put::builder().table_name(&self.table).set_item(Some(encode(session, &self.policy)));
-        let known = seen.sessions.iter().find(|known| refreshed && known.id == session.id);
         let put = match known {
             Some(known) => put
                 .condition_expression("attribute_exists(live_sk) AND last_activity = :seen")
@@ -264,21 +261,12 @@ impl SessionStore {
         put.build().map_err(|error| StoreError::Refused { operation: "Put", source: error.into() })
     }
 
-    fn end_in_transaction(
-        &self,
-        user: &UserId,
-        id: SessionId,
-        seen: Option<&Session>,
-        ending: &Ending,
-    ) -> Result<Update, StoreError> {
+    fn end_in_transaction(&self, seen: &Session, ending: &Ending) -> Result<Update, StoreError> {
         let mut update = Expression::end(ending, &self.policy_ttl(ending));
-        update.only_if("attribute_exists(#live_sk)");
-        if let Some(seen) = seen {
-            // Activity moves the idle deadline: what was seen expired may be live again by now.
-            update.only_if("#last_activity = :seen").value(":seen", time(seen.last_activity));
-            update.name("#last_activity", "last_activity");
-        }
-        self.transact_update(key(user, session_sk(id)), update)
+        // Activity moves the idle deadline: what was seen expired may be live again by now.
+        update.only_if("attribute_exists(#live_sk) AND #last_activity = :seen");
+        update.name("#last_activity", "last_activity").value(":seen", time(seen.last_activity));
+        self.transact_update(key(&seen.user_id, session_sk(seen.id)), update)
     }
 
     /// Every ending that was written is logged and counted, here and nowhere else.
