@@ -1,6 +1,7 @@
 //! The settings, read once from the environment at start.
 
 use std::env;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 
@@ -39,6 +40,39 @@ pub struct Database {
     pub secret_access_key: String,
     /// `AWS_SESSION_TOKEN`, likewise
     pub session_token: Option<String>,
+    /// How long to wait for it
+    pub patience: Patience,
+}
+
+/// The longest waits for DynamoDB. Not settings: they fit together, and into the function's timeout of 25 seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For one attempt of one call, connection included.
+    pub attempt: Duration,
+    /// For one call with its retries.
+    pub call: Duration,
+    /// For a chain of calls before its last round. With the calls before it and those of that round it stays under
+    /// the function's timeout.
+    pub chain: Duration,
+    /// Before the first retry of a call, at the most; doubled for each further one.
+    pub backoff: Duration,
+}
+
+impl Default for Patience {
+    /// What a healthy DynamoDB never needs (it answers in single-digit milliseconds), and a struggling one may.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(1),
+            attempt: Duration::from_secs(2),
+            call: Duration::from_secs(5),
+            chain: Duration::from_secs(6),
+            // The SDKs' own base for DynamoDB; the Rust SDK's default of a second suits slower services:
+            // https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+            backoff: Duration::from_millis(50),
+        }
+    }
 }
 
 impl std::fmt::Debug for Database {
@@ -173,6 +207,7 @@ fn database(vars: &Vars<'_>) -> Result<Database, ConfigError> {
         access_key_id: vars.required("AWS_ACCESS_KEY_ID")?,
         secret_access_key: vars.required("AWS_SECRET_ACCESS_KEY")?,
         session_token: vars.get("AWS_SESSION_TOKEN"),
+        patience: Patience::default(),
     })
 }
 

@@ -33,3 +33,15 @@ pub fn session_ended(user: &UserId, session: SessionId, ending: &Ending) {
         "session ended"
     );
 }
+
+/// The audit line of an ending whose answer was lost: it may have been written, and if so, no other line tells of it.
+pub fn session_end_unconfirmed(user: &UserId, session: SessionId, ending: &Ending) {
+    tracing::warn!(
+        event = "session_end_unconfirmed",
+        actor = ending.by.as_ref().map(UserId::as_str),
+        user_id = user.as_str(),
+        session_id = %session,
+        reason = ending.reason.as_str(),
+        "session may have ended"
+    );
+}

@@ -184,6 +184,28 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// What a device can be told by at its next sign-in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Of the fingerprint that the client made of its device.
+    pub fingerprint: Option<Digest>,
+    /// Of the token that it signed in with.
+    pub token: Option<Digest>,
+    /// Of its user agent.
+    pub user_agent: Option<Digest>,
+}
+
+impl Marks {
+    /// Whether both are of one device: by the fingerprint, or where neither has one by token and user agent
+    /// together. So whoever repeats a sign-in whose answer was lost gets the session that it made.
+    pub fn same_device(&self, other: &Self) -> bool {
+        match (self.fingerprint, other.fingerprint) {
+            (None, None) => self.token.is_some() && self == other,
+            (own, others) => own == others,
+        }
+    }
+}
+
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -299,12 +321,8 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// The receipt, once it was written.
     pub ended: Option<Ending>,
-    /// Tells the same device at its next sign-in.
-    pub fingerprint: Option<Digest>,
-    /// Tells the token it was opened with.
-    pub token: Option<Digest>,
-    /// Tells the same browser.
-    pub user_agent: Option<Digest>,
+    /// What tells its device again.
+    pub marks: Marks,
 }
 
 impl Session {
@@ -351,15 +369,9 @@ pub struct SignInPlan<'o> {
 }
 
 impl<'o> SignInPlan<'o> {
-    /// Plans the sign-in of `user` from the device with this fingerprint; `open` is newest first.
-    pub fn new(
-        user: &UserId,
-        fingerprint: Option<Digest>,
-        open: &'o [Session],
-        now: Timestamp,
-        policy: &Policy,
-    ) -> Self {
-        let same_device = |session: &&Session| fingerprint.is_some() && session.fingerprint == fingerprint;
+    /// Plans the sign-in of `user` from the device with these marks; `open` is newest first.
+    pub fn new(user: &UserId, device: &Marks, open: &'o [Session], now: Timestamp, policy: &Policy) -> Self {
+        let same_device = |session: &&Session| device.same_device(&session.marks);
         let refresh = open.iter().filter(|session| session.is_live_at(now, policy)).find(same_device);
         let mut room = policy.max_sessions.saturating_sub(1);
         let evicted = Ending { at: now, by: Some(user.clone()), reason: EndReason::Evicted, note: None };
@@ -409,6 +421,11 @@ mod tests {
         UserId("74".into())
     }
 
+    fn fingerprint(of: i64) -> Marks {
+        let fingerprint = Some(Digest::of(&user(), "fingerprint", &of.to_be_bytes()));
+        Marks { fingerprint, ..Marks::default() }
+    }
+
     fn session(created: i64, active: i64) -> Session {
         Session {
             id: SessionId::new(at(created), [0; 10]),
@@ -419,9 +436,7 @@ mod tests {
             last_activity: at(active),
             expires_at: at(created + 100),
             ended: None,
-            fingerprint: Some(Digest::of(&user(), "fingerprint", &created.to_be_bytes())),
-            token: None,
-            user_agent: None,
+            marks: fingerprint(created),
         }
     }
 
@@ -467,6 +482,31 @@ mod tests {
         assert_ne!(digest, Digest::of(&other, "token", b"x"));
         assert_ne!(digest, Digest::of(&user(), "fingerprint", b"x"));
         assert_eq!(format!("{digest:?}"), "Digest(..)");
+    }
+
+    #[test]
+    fn a_device_is_told_by_its_fingerprint_or_by_token_and_agent_together() {
+        let mark = |purpose, value: &str| Some(Digest::of(&user(), purpose, value.as_bytes()));
+        let marks = |fingerprint: &str, token: &str, agent: &str| Marks {
+            fingerprint: mark("fingerprint", fingerprint).filter(|_| !fingerprint.is_empty()),
+            token: mark("token", token).filter(|_| !token.is_empty()),
+            user_agent: mark("user_agent", agent).filter(|_| !agent.is_empty()),
+        };
+        let same = [
+            (marks("f", "t", "a"), marks("f", "u", "b")),
+            (marks("", "t", "a"), marks("", "t", "a")),
+            (marks("", "t", ""), marks("", "t", "")),
+        ];
+        let different = [
+            (marks("f", "t", "a"), marks("g", "t", "a")),
+            (marks("f", "t", "a"), marks("", "t", "a")),
+            (marks("", "t", "a"), marks("", "t", "b")),
+            (marks("", "t", "a"), marks("", "u", "a")),
+            (marks("", "", "a"), marks("", "", "a")),
+            (Marks::default(), Marks::default()),
+        ];
+        assert!(same.iter().all(|(one, other)| one.same_device(other) && other.same_device(one)));
+        assert!(different.iter().all(|(one, other)| !one.same_device(other) && !other.same_device(one)));
     }
 
     #[test]
@@ -520,8 +560,7 @@ mod tests {
             created.reverse();
             let open: Vec<_> = created.iter().map(|hour| session(*hour, *hour)).collect();
             let (now, policy) = (at(150), policy(max, None));
-            let fingerprint = Digest::of(&user(), "fingerprint", &device.to_be_bytes());
-            let plan = SignInPlan::new(&user(), Some(fingerprint), &open, now, &policy);
+            let plan = SignInPlan::new(&user(), &fingerprint(device), &open, now, &policy);
 
             let ended = |id| plan.endings.iter().any(|(ended, _)| ended.id == id);
             let refresh = plan.refresh.map(|session| session.id);

@@ -329,7 +329,7 @@ async fn an_admin_whose_own_session_has_ended_is_out_at_once() {
     let token = |sid: &str| token::token("1", Some("admin"), Some(sid), START + 100_000);
     let mine = token(&own.id.to_string());
     assert_eq!(service.get(LIST, &mine).await.ids().len(), 1);
-    service.store().end_all(&user("1"), None, &ending("2", service.now)).await.unwrap();
+    service.store().end_all(&user("1"), None, None, &ending("2", service.now)).await.unwrap();
     for token in [mine, token("not-one-of-ours"), token(&target)] {
         assert_eq!(service.get(LIST, &token).await.problem(401, "session_ended"), "Session has ended");
         assert_eq!(service.delete(LIST, &token).await.problem(401, "session_ended"), "Session has ended");

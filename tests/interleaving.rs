@@ -55,7 +55,7 @@ async fn end_all_does_not_write_over_a_receipt_that_came_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let (a, b) = (other.sign_in("74", "a").await, other.sign_in("74", "b").await);
     let admin = ending("2");
-    let end_all = service.store().end_all(&a.user_id, None, &admin);
+    let end_all = service.store().end_all(&a.user_id, None, None, &admin);
     let ended = with_meanwhile(&proxy, "TransactWriteItems", end_all, async || {
         other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
     })
@@ -71,7 +71,7 @@ async fn end_all_ends_a_sign_in_that_came_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let a = other.sign_in("74", "a").await;
     let admin = ending("1");
-    let end_all = service.store().end_all(&a.user_id, None, &admin);
+    let end_all = service.store().end_all(&a.user_id, None, None, &admin);
     let ended = with_meanwhile(&proxy, "TransactWriteItems", end_all, async || {
         other.sign_in("74", "b").await;
     })
@@ -85,7 +85,7 @@ async fn a_refresh_does_not_revive_a_session_that_ended_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let a = other.sign_in("74", "a").await;
     let again = new_session("74", "a", at(40));
-    let sign_in = service.store().sign_in(&again, at(40));
+    let sign_in = service.store().sign_in(&again, None, at(40));
     let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
         other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
     })
@@ -102,7 +102,7 @@ async fn a_refresh_does_not_undo_activity_that_came_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let a = other.sign_in("74", "a").await;
     let again = new_session("74", "a", at(40));
-    let sign_in = service.store().sign_in(&again, at(40));
+    let sign_in = service.store().sign_in(&again, None, at(40));
     let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
         other.store().touch(&a, at(1000)).await.unwrap().unwrap();
     })
@@ -115,7 +115,7 @@ async fn a_refresh_does_not_undo_activity_that_came_meanwhile() {
 async fn a_sign_in_that_came_meanwhile_counts_for_the_cap() {
     let (service, proxy, mut other) = two_services(&[("MAX_SESSIONS", "1")]).await;
     let new = new_session("74", "b", at(40));
-    let sign_in = service.store().sign_in(&new, at(40));
+    let sign_in = service.store().sign_in(&new, None, at(40));
     let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
         other.sign_in("74", "a").await;
     })
@@ -129,7 +129,7 @@ async fn an_eviction_does_not_write_over_a_receipt_that_came_meanwhile() {
     let (service, proxy, mut other) = two_services(&[("MAX_SESSIONS", "1")]).await;
     let a = other.sign_in("74", "a").await;
     let new = new_session("74", "b", at(40));
-    let sign_in = service.store().sign_in(&new, at(40));
+    let sign_in = service.store().sign_in(&new, None, at(40));
     let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
         other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
     })
@@ -145,7 +145,7 @@ async fn what_looked_expired_is_not_ended_when_activity_came_meanwhile() {
     let a = other.sign_in("74", "a").await;
     // By this function's clock the session is over; by the other's it was used in time.
     let new = new_session("74", "b", at(3700));
-    let sign_in = service.store().sign_in(&new, at(3700));
+    let sign_in = service.store().sign_in(&new, None, at(3700));
     with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
         other.store().touch(&a, at(3500)).await.unwrap().unwrap();
     })
@@ -170,6 +170,15 @@ async fn activity_does_not_revive_what_ended_meanwhile() {
     assert!(live(&other).await.is_empty());
 }
 
+/// The calls, with the actions of a transaction in its place.
+fn take_actions(proxy: &Proxy) -> Vec<String> {
+    let actions = |call: support::proxy::Call| match call.body["TransactItems"].as_array() {
+        Some(items) => items.iter().flat_map(|item| item.as_object().unwrap().keys().cloned()).collect(),
+        None => vec![call.operation],
+    };
+    proxy.take().into_iter().flat_map(actions).collect()
+}
+
 #[tokio::test]
 async fn each_route_makes_the_calls_it_needs_and_no_more() {
     let (mut service, proxy, _) = two_services(&[]).await;
@@ -182,7 +191,7 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
             .to_owned()
     };
     let id = create(&service, "a").await;
-    assert_eq!(proxy.take_calls(), ["Query", "TransactWriteItems"]);
+    assert_eq!(take_actions(&proxy), ["Query", "Update", "Put"]);
     for _ in 0..20 {
         service.pass(jiff::SignedDuration::from_secs(1));
         create(&service, "b").await;
@@ -193,7 +202,7 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
     let admin_sid = token::token("74", Some("admin"), Some(&id), START + 100_000);
     let one = format!("/sessions/user/74/session/{id}");
     let own = format!("/sessions/session/{id}");
-    let cases: [(&str, &str, &str, &[&str]); 13] = [
+    let cases: [(&str, &str, &str, &[&str]); 17] = [
         ("GET", "/sessions/user/74", &admin, &["Query"]),
         ("GET", "/sessions/user/74?include_inactive=true", &admin, &["Query"]),
         ("GET", "/sessions/user/75", &admin_sid, &["Query", "Query"]),
@@ -202,6 +211,10 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
         ("GET", "/sessions/active-devices-count", &sid, &["Query"]),
         ("POST", "/sessions/update-activity", &sid, &["Query"]),
         ("GET", &own, &sid, &["GetItem", "Query"]),
+        ("POST", "/sessions/create", &sid, &["Query", "TransactWriteItems"]),
+        ("DELETE", "/sessions/logout-all?exclude_current=true", &sid, &["Query", "TransactWriteItems"]),
+        ("DELETE", "/sessions/logout-all?exclude_current=true", &sid, &["Query"]),
+        ("POST", "/sessions/create", &user_token("74"), &["Query", "TransactWriteItems"]),
         ("DELETE", "/sessions/user/74?dry_run=true", &admin, &["Query"]),
         ("DELETE", &one, &admin, &["UpdateItem"]),
         ("DELETE", "/sessions/user/74", &admin, &["Query", "TransactWriteItems"]),
@@ -214,6 +227,16 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
         calls.sort();
         assert_eq!(calls, expected, "{method} {target}");
     }
+}
+
+#[tokio::test]
+async fn ending_all_reads_once_where_users_must_be_known_too() {
+    let (service, proxy, mut other) = two_services(&[("UNKNOWN_USERS", "not_found")]).await;
+    other.sign_in("74", "a").await;
+    service.delete("/sessions/user/74", &admin_token()).await.ok();
+    assert_eq!(proxy.take_calls(), ["Query", "TransactWriteItems"]);
+    service.delete("/sessions/user/75", &admin_token()).await.problem(404, "user_not_found");
+    assert_eq!(proxy.take_calls(), ["Query"]);
 }
 
 #[tokio::test]
@@ -288,7 +311,8 @@ async fn a_transaction_that_loses_to_another_is_read_and_tried_again() {
     for reasons in
         [["TransactionConflict", "None"], ["None", "ConditionalCheckFailed"], ["ThrottlingError", "None"]]
     {
-        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body("{}");
+        let device = json!({"device_fingerprint": reasons.concat()}).to_string();
+        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body(&device);
         let cancelled = ("TransactWriteItems", "TransactionCanceledException");
         let reasons: Vec<_> = reasons.iter().map(|code| json!({"Code": code})).collect();
         let extra = json!({"CancellationReasons": reasons});

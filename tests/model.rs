@@ -5,7 +5,7 @@ mod support;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sessions::session::{Digest, EndReason, Ending, Policy, Session, SessionId, UserId, later};
+use sessions::session::{EndReason, Ending, Policy, Session, SessionId, UserId, later};
 use sessions::store::SessionStore;
 use support::*;
 
@@ -138,8 +138,8 @@ impl Life {
 
     async fn sign_in(&mut self, device: usize) {
         let mut new = new_session(self.user.as_str(), &format!("device {device}"), self.now);
-        new.fingerprint = Some(Digest::of(&self.user, "fingerprint", &[device as u8]));
-        let signed_in = self.store.sign_in(&new, self.now).await.unwrap();
+        new.marks = fingerprint(&self.user, &[device as u8]);
+        let signed_in = self.store.sign_in(&new, None, self.now).await.unwrap();
         assert_eq!(signed_in.evicted, self.model.sign_in(new.id, device, self.now));
         assert_eq!(signed_in.refreshed, signed_in.session.id != new.id);
         assert!(self.model.live().count() <= CAP);
@@ -158,7 +158,8 @@ impl Life {
         let mut expected: Vec<_> = self.model.live().map(|session| session.id).collect();
         expected.retain(|id| Some(*id) != keep);
         expected.reverse();
-        let ended = self.store.end_all(&self.user, keep, &self.ending(EndReason::LogoutAll)).await.unwrap();
+        let ended =
+            self.store.end_all(&self.user, None, keep, &self.ending(EndReason::LogoutAll)).await.unwrap();
         self.model.end_all(keep, self.now);
         assert_eq!(ended.iter().map(|session| session.id).collect::<Vec<_>>(), expected);
     }

@@ -101,8 +101,10 @@ async fn a_sign_in_names_the_device_from_the_headers_and_the_address_from_the_ga
 #[tokio::test]
 async fn every_field_of_a_sign_in_may_be_missing() {
     let service = Service::start().await;
-    for body in ["", "{}", r#"{"device_name": null, "device_fingerprint": ""}"#] {
-        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body(body);
+    for (user, body) in
+        [("74", ""), ("75", "{}"), ("76", r#"{"device_name": null, "device_fingerprint": ""}"#)]
+    {
+        let call = Call::new("POST", "/sessions/create").token(&user_token(user)).body(body);
         let reply = call.send(&service).await;
         assert_eq!((reply.status, &reply.body["device_name"]), (201, &json!("Unknown device")), "{body}");
         assert_eq!(reply.body["device_type"], "web");
@@ -122,6 +124,18 @@ async fn the_same_fingerprint_refreshes_and_another_users_is_another() {
     assert_eq!(again.body["last_activity"], "2040-01-01T01:00:00.000Z");
     assert_eq!(again.body["expires_at"], "2040-01-31T01:00:00.000Z");
     assert_ne!(id(&first), id(&other));
+}
+
+#[tokio::test]
+async fn without_a_fingerprint_a_repeat_with_the_same_token_and_browser_refreshes() {
+    let mut service = Service::start().await;
+    let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 1));
+    let first = windows.sign_in(&mut service).await;
+    let repeat = windows.sign_in(&mut service).await;
+    let other_browser = iphone.sign_in(&mut service).await;
+    let other_token = Browser::new(WINDOWS, 2).sign_in(&mut service).await;
+    assert_eq!([first.status, repeat.status, other_browser.status, other_token.status], [201, 200, 201, 201]);
+    assert_eq!(id(&first), id(&repeat));
 }
 
 #[tokio::test]

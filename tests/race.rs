@@ -51,7 +51,7 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
         0..=3 => {
             // Half of the devices are the same in every round and are refreshed.
             let device = if task.is_multiple_of(2) { format!("{task}") } else { format!("{round}/{task}") };
-            let signed_in = store.sign_in(&new_session("74", &device, now), now).await.unwrap();
+            let signed_in = store.sign_in(&new_session("74", &device, now), None, now).await.unwrap();
             let evicted = Ending { at: now, by: Some(admin), reason: EndReason::Evicted, note: None };
             for id in signed_in.evicted {
                 ended.add(id, evicted.clone()).await;
@@ -71,7 +71,7 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
             }
         }
         _ => {
-            for session in store.end_all(&admin, None, &ending(task, round)).await.unwrap() {
+            for session in store.end_all(&admin, None, None, &ending(task, round)).await.unwrap() {
                 ended.add(session.id, session.ended.unwrap()).await;
             }
         }

@@ -29,7 +29,7 @@ async fn store(max_sessions: usize) -> (SessionStore, config::Database) {
 }
 
 async fn sign_in(store: &SessionStore, device: &str, now: Timestamp) -> SignedIn {
-    store.sign_in(&new_session("74", device, now), now).await.unwrap()
+    store.sign_in(&new_session("74", device, now), None, now).await.unwrap()
 }
 
 async fn live(store: &SessionStore, now: Timestamp) -> Vec<Session> {
@@ -146,7 +146,7 @@ async fn a_sign_in_never_overwrites_a_session_of_the_same_name() {
     let old = sign_in(&store, "old", at(0)).await.session;
     store.end(&user("74"), old.id, &ended_by("1", at(1))).await.unwrap();
     let twin = NewSession { id: old.id, ..new_session("74", "new", at(2)) };
-    store.sign_in(&twin, at(2)).await.unwrap_err();
+    store.sign_in(&twin, None, at(2)).await.unwrap_err();
     let kept = store.session(&user("74"), old.id).await.unwrap().unwrap();
     assert_eq!((kept.ended, kept.device), (Some(ended_by("1", at(1))), old.device));
 }
@@ -168,7 +168,7 @@ async fn ending_what_never_was_makes_nothing() {
     let id = SessionId::new(at(0), [1; 10]);
     assert!(store.end(&user("74"), id, &ended_by("1", at(1))).await.unwrap().is_none());
     assert_eq!(stored(&database, &format!("session#{id}"), "sk").await, None);
-    assert!(store.end_all(&user("74"), None, &ended_by("1", at(1))).await.unwrap().is_empty());
+    assert!(store.end_all(&user("74"), None, None, &ended_by("1", at(1))).await.unwrap().is_empty());
     assert_eq!(stored(&database, "profile", "sk").await, None);
 }
 
@@ -177,10 +177,10 @@ async fn end_all_keeps_the_one_it_is_told_to_keep() {
     let (store, _) = store(3).await;
     let a = sign_in(&store, "a", at(1)).await.session;
     let b = sign_in(&store, "b", at(2)).await.session;
-    let ended = store.end_all(&user("74"), Some(b.id), &ended_by("1", at(3))).await.unwrap();
+    let ended = store.end_all(&user("74"), None, Some(b.id), &ended_by("1", at(3))).await.unwrap();
     assert_eq!(ended.iter().map(|session| session.id).collect::<Vec<_>>(), [a.id]);
     assert_eq!(live_ids(&store, at(3)).await, [b.id]);
-    assert!(store.end_all(&user("74"), Some(b.id), &ended_by("1", at(4))).await.unwrap().is_empty());
+    assert!(store.end_all(&user("74"), None, Some(b.id), &ended_by("1", at(4))).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -341,7 +341,7 @@ async fn every_racing_sign_in_is_wholly_before_or_after_end_all() {
         }));
         tokio::task::yield_now().await;
         let began = Instant::now();
-        let ended = store.end_all(&user("74"), None, &ended_by("1", at(50))).await.unwrap();
+        let ended = store.end_all(&user("74"), None, None, &ended_by("1", at(50))).await.unwrap();
         let done = Instant::now();
         let ended: HashSet<_> = ended.iter().map(|session| session.id).collect();
         let racing: Vec<Timed> = lanes.await.unwrap().into_iter().flatten().collect();
@@ -362,7 +362,7 @@ async fn every_racing_sign_in_is_wholly_before_or_after_end_all() {
                 );
             }
         }
-        store.end_all(&user("74"), None, &ended_by("1", at(70))).await.unwrap();
+        store.end_all(&user("74"), None, None, &ended_by("1", at(70))).await.unwrap();
     }
 }
 

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use sessions::device::{self, Claims, Hints};
-use sessions::session::{EndReason, Ending, Note, Session, SessionId, UserId, later};
+use sessions::session::{EndReason, Ending, Marks, Note, Session, SessionId, UserId, later};
 use sessions::store::{NewSession, SessionStore};
 
 use super::engine::Result;
@@ -69,9 +69,7 @@ async fn sign_in(
         user_id: UserId::parse(user)?,
         device: device::detect(&hints, &Claims::default()),
         ip_address: ip.into(),
-        fingerprint: None,
-        token: None,
-        user_agent: None,
+        marks: Marks::default(),
     };
-    Ok(store.sign_in(&new, at).await?.session)
+    Ok(store.sign_in(&new, None, at).await?.session)
 }

@@ -35,6 +35,7 @@ pub fn at(endpoint: String) -> config::Database {
         access_key_id: "local".into(),
         secret_access_key: "local".into(),
         session_token: None,
+        patience: config::Patience::default(),
     }
 }
 

@@ -69,14 +69,6 @@ impl App {
         }
     }
 
-    /// Refuses a caller whose token belongs to a session that is over; reads nothing for a token without one.
-    pub(super) async fn admit(&self, visitor: &Visitor<'_>) -> Result<(), Problem> {
-        if visitor.caller.sid != Sid::Absent {
-            self.own_open(visitor).await?;
-        }
-        Ok(())
-    }
-
     /// The caller's record and the session that the request comes from.
     pub(super) async fn own(&self, visitor: &Visitor<'_>) -> Result<Own, Problem> {
         let open = self.own_open(visitor).await?;
@@ -85,7 +77,7 @@ impl App {
     }
 
     /// The caller's record; refused when the session that the token belongs to is over.
-    async fn own_open(&self, visitor: &Visitor<'_>) -> Result<Open, Problem> {
+    pub(super) async fn own_open(&self, visitor: &Visitor<'_>) -> Result<Open, Problem> {
         if visitor.caller.sid == Sid::Foreign {
             return Err(Problem::session_ended());
         }
@@ -114,10 +106,11 @@ fn current<'o>(open: &'o Open, visitor: &Visitor<'_>, policy: &Policy) -> Option
         (Sid::Session(id), _) | (Sid::Absent, Named::Session(id)) => named(id),
         (Sid::Foreign, _) | (Sid::Absent, Named::Unknown) => None,
         (Sid::Absent, Named::No) => {
-            let opened_with = |session: &&Session| caller.token.is_some() && session.token == caller.token;
+            let opened_with =
+                |session: &&Session| caller.token.is_some() && session.marks.token == caller.token;
             live().find(opened_with).or_else(|| {
                 let agent = client.user_agent_digest(&caller.user_id);
-                only(live().filter(|session| agent.is_some() && session.user_agent == agent))
+                only(live().filter(|session| agent.is_some() && session.marks.user_agent == agent))
             })
         }
     }

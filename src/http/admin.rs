@@ -71,15 +71,13 @@ impl App {
         note: Option<Note>,
     ) -> Result<Answer, Problem> {
         self.admit_admin(visitor, &user, "end").await?;
-        if dry_run || self.unknown_users == UnknownUsers::NotFound {
-            let open = self.known(self.store.open(&user).await?)?;
-            if dry_run {
-                let live = open.live(visitor.now, self.store.policy());
-                return Answer::ok(&EndedAll::would_end(live.map(|s| self.view(s, visitor)).collect()));
-            }
+        let open = self.known(self.store.open(&user).await?)?;
+        if dry_run {
+            let live = open.live(visitor.now, self.store.policy());
+            return Answer::ok(&EndedAll::would_end(live.map(|s| self.view(s, visitor)).collect()));
         }
         let ending = visitor.ending(EndReason::RevokedByAdmin, note);
-        let ended = self.store.end_all(&user, None, &ending).await?;
+        let ended = self.store.end_all(&user, Some(open), None, &ending).await?;
         Answer::ok(&EndedAll::ended(ended.iter().map(|session| self.view(session, visitor)).collect()))
     }
 

@@ -10,7 +10,7 @@ use super::params::List;
 use super::view::{DeviceCount, Ended, EndedAll, LoggedOut, SessionView, SignedInView};
 use super::{Answer, App, Problem};
 use crate::device;
-use crate::session::{Digest, EndReason, Note, Session, SessionId};
+use crate::session::{Digest, EndReason, Marks, Note, Session, SessionId};
 use crate::store::NewSession;
 
 const MY_SESSIONS: &str = "/sessions/my-sessions";
@@ -18,8 +18,8 @@ const MY_SESSIONS: &str = "/sessions/my-sessions";
 impl App {
     /// `POST /sessions/create`
     pub(super) async fn create(&self, visitor: &Visitor<'_>, body: SignIn) -> Result<Answer, Problem> {
-        self.admit(visitor).await?;
-        let signed_in = self.store.sign_in(&new_session(visitor, &body), visitor.now).await?;
+        let seen = self.own_open(visitor).await?;
+        let signed_in = self.store.sign_in(&new_session(visitor, &body), Some(seen), visitor.now).await?;
         let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
         let session = self.view(&signed_in.session, visitor).current(true);
         Answer::json(status, &SignedInView { session, evicted: &signed_in.evicted })
@@ -90,14 +90,15 @@ impl App {
         exclude_current: bool,
         note: Option<Note>,
     ) -> Result<Answer, Problem> {
-        let own = self.own(visitor).await?;
+        let mut own = self.own(visitor).await?;
         let keep = match (exclude_current, &own.current) {
             (false, _) => None,
             (true, Some(current)) => Some(current.id),
             (true, None) => return Err(Problem::current_session_unknown()),
         };
         let ending = visitor.ending(EndReason::LogoutAll, note);
-        let ended = self.store.end_all(visitor.user(), keep, &ending).await?;
+        let seen = std::mem::take(&mut own.open);
+        let ended = self.store.end_all(visitor.user(), Some(seen), keep, &ending).await?;
         let views = ended.iter().map(|session| self.own_view(session, &own, visitor)).collect();
         Answer::ok(&LoggedOut { all: EndedAll::ended(views), logged_out_count: ended.len() })
     }
@@ -131,9 +132,12 @@ fn new_session(visitor: &Visitor<'_>, body: &SignIn) -> NewSession {
         user_id: user.clone(),
         device: device::detect(&client.hints, &body.claims()),
         ip_address: client.ip_address.into(),
-        fingerprint: fingerprint.map(|fingerprint| Digest::of(user, "fingerprint", fingerprint.as_bytes())),
-        token: visitor.caller.token,
-        user_agent: client.user_agent_digest(user),
+        marks: Marks {
+            fingerprint: fingerprint
+                .map(|fingerprint| Digest::of(user, "fingerprint", fingerprint.as_bytes())),
+            token: visitor.caller.token,
+            user_agent: client.user_agent_digest(user),
+        },
     }
 }
 

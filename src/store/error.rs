@@ -5,10 +5,12 @@ use std::error::Error;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// DynamoDB's answers that mean "later": throttling of every kind, and requests in each other's way.
+/// DynamoDB's answers that mean "later": throttling of every kind, requests in each other's way, and a user whose
+/// history fills a partition, until some of it goes.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
-const TRANSIENT: [&str; 8] = [
+const TRANSIENT: [&str; 9] = [
     "InternalServerError",
+    "ItemCollectionSizeLimitExceededException",
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
@@ -28,6 +30,14 @@ pub enum StoreError {
         operation: &'static str,
         /// What the SDK says.
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// An answer lacks what every whole one has. What it answers may have happened.
+    #[error("DynamoDB {operation} came back without {part}")]
+    Incomplete {
+        /// The call.
+        operation: &'static str,
+        /// What every answer to it has.
+        part: &'static str,
     },
     /// The time was up before the last write: others of the same user came first, or there were too many to do.
     #[error("the time was up before the last write of this user")]
@@ -53,7 +63,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same request can succeed later without anybody repairing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Contended)
+        matches!(self, Self::Unavailable { .. } | Self::Incomplete { .. } | Self::Contended)
     }
 
     pub(super) fn from_sdk<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> Self

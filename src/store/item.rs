@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use crate::session::{
-    Device, DeviceType, Digest, EndReason, Ending, Note, Policy, Session, SessionId, UserId, later,
+    Device, DeviceType, Digest, EndReason, Ending, Marks, Note, Policy, Session, SessionId, UserId, later,
 };
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -69,8 +69,8 @@ pub(super) fn encode(session: &Session, policy: &Policy) -> Item {
     set("last_activity", time(session.last_activity));
     set("expires_at", time(session.expires_at));
     set("ttl", ttl(session.expires_at, policy));
-    let digests =
-        [("fingerprint", session.fingerprint), ("token", session.token), ("user_agent", session.user_agent)];
+    let Marks { fingerprint, token, user_agent } = session.marks;
+    let digests = [("fingerprint", fingerprint), ("token", token), ("user_agent", user_agent)];
     for (name, digest) in digests {
         if let Some(digest) = digest {
             set(name, AttributeValue::B(Blob::new(digest.as_bytes())));
@@ -119,9 +119,7 @@ impl Reader<'_> {
             last_activity: self.time("last_activity")?,
             expires_at: self.time("expires_at")?,
             ended: self.ending()?,
-            fingerprint: self.digest("fingerprint"),
-            token: self.digest("token"),
-            user_agent: self.digest("user_agent"),
+            marks: self.marks(),
         })
     }
 
@@ -141,6 +139,14 @@ impl Reader<'_> {
             browser: self.text("browser")?.into(),
             os: self.text("os")?.into(),
         })
+    }
+
+    fn marks(&self) -> Marks {
+        Marks {
+            fingerprint: self.digest("fingerprint"),
+            token: self.digest("token"),
+            user_agent: self.digest("user_agent"),
+        }
     }
 
     fn ending(&self) -> Result<Option<Ending>, StoreError> {

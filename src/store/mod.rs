@@ -11,7 +11,6 @@ mod retry;
 mod write;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -23,7 +22,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use jiff::Timestamp;
 
-use crate::config::Database;
+use crate::config::{Database, Patience};
 use crate::metrics::Meter;
 use crate::session::{Policy, Session, SessionId, UserId};
 pub use error::StoreError;
@@ -34,14 +33,9 @@ pub use write::{End, NewSession, SignedIn};
 /// The index that holds what is live.
 const LIVE_INDEX: &str = "live";
 
-/// The longest wait for one attempt of one call, connection included.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The longest wait for one call with its retries.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a call is made before it has failed:
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html> on DynamoDB.
+const ATTEMPTS: u32 = 4;
 
 /// The sessions of all users, in one table.
 #[derive(Clone, Debug)]
@@ -49,6 +43,7 @@ pub struct SessionStore {
     client: Client,
     table: String,
     policy: Policy,
+    patience: Patience,
     meter: Arc<Meter>,
 }
 
@@ -90,7 +85,13 @@ impl Page {
 impl SessionStore {
     /// A store on this table. Opens no connection yet.
     pub fn new(database: &Database, policy: Policy) -> Self {
-        Self { client: client(database), table: database.table.clone(), policy, meter: Arc::default() }
+        Self {
+            client: client(database),
+            table: database.table.clone(),
+            policy,
+            patience: database.patience,
+            meter: Arc::default(),
+        }
     }
 
     /// Counts sign-ins, endings by reason and DynamoDB's units.
@@ -123,8 +124,7 @@ impl SessionStore {
                 .send()
                 .await
                 .map_err(|error| StoreError::from_sdk("Query", error))?;
-            self.count_read(page.consumed_capacity());
-            for item in page.items() {
+            for item in self.read(&page)? {
                 open.add(item)?;
             }
             start = page.last_evaluated_key;
@@ -149,7 +149,7 @@ impl SessionStore {
         // One more than asked for tells whether there is a next page.
         while sessions.len() <= limit {
             let page = self.history_page(user, limit + 1 - sessions.len(), start).await?;
-            for item in page.items() {
+            for item in self.read(&page)? {
                 sessions.push(Reader(item).session()?);
             }
             start = page.last_evaluated_key;
@@ -169,7 +169,7 @@ impl SessionStore {
     ) -> Result<QueryOutput, StoreError> {
         let query =
             self.client.query().table_name(&self.table).consistent_read(true).scan_index_forward(false);
-        let page = query
+        query
             .key_condition_expression("user_id = :user AND begins_with(sk, :prefix)")
             .expression_attribute_values(":user", text(user))
             .expression_attribute_values(":prefix", text(SESSION_PREFIX))
@@ -178,9 +178,16 @@ impl SessionStore {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
-            .map_err(|error| StoreError::from_sdk("Query", error))?;
-        self.count_read(page.consumed_capacity());
-        Ok(page)
+            .map_err(|error| StoreError::from_sdk("Query", error))
+    }
+
+    /// The items of a page, all that it says it holds.
+    fn read<'p>(&self, page: &'p QueryOutput) -> Result<&'p [Item], StoreError> {
+        self.count_read("Query", page.consumed_capacity())?;
+        match page.items() {
+            items if i32::try_from(items.len()) == Ok(page.count()) => Ok(items),
+            _ => Err(StoreError::Incomplete { operation: "Query", part: "all of its items" }),
+        }
     }
 
     /// The profile, strongly consistent; `None` for a user without one.
@@ -203,12 +210,17 @@ impl SessionStore {
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);
         let get = get.set_key(Some(key(user, sk))).return_consumed_capacity(ReturnConsumedCapacity::Total);
         let answer = get.send().await.map_err(|error| StoreError::from_sdk("GetItem", error))?;
-        self.count_read(answer.consumed_capacity());
+        self.count_read("GetItem", answer.consumed_capacity())?;
         Ok(answer.item)
     }
 
-    fn count_read(&self, consumed: Option<&ConsumedCapacity>) {
-        self.meter.add("ReadUnits", units(consumed));
+    fn count_read(
+        &self,
+        operation: &'static str,
+        consumed: Option<&ConsumedCapacity>,
+    ) -> Result<(), StoreError> {
+        self.meter.add("ReadUnits", units(operation, consumed)?);
+        Ok(())
     }
 }
 
@@ -228,9 +240,11 @@ impl Open {
     }
 }
 
-/// The units of one call on one table, its index included.
-fn units(consumed: Option<&ConsumedCapacity>) -> f64 {
-    consumed.and_then(ConsumedCapacity::capacity_units).unwrap_or_default()
+/// The units of one call on one table, its index included. Every call asks for them, so an answer without them is a
+/// part of one: an empty JSON object would otherwise read as an empty list.
+fn units(operation: &'static str, consumed: Option<&ConsumedCapacity>) -> Result<f64, StoreError> {
+    let units = consumed.and_then(ConsumedCapacity::capacity_units);
+    units.ok_or(StoreError::Incomplete { operation, part: "its consumed capacity" })
 }
 
 fn client(database: &Database) -> Client {
@@ -253,19 +267,23 @@ fn client(database: &Database) -> Client {
                 .tls_context(tls_context(database.endpoint.as_deref()))
                 .build_https(),
         )
-        .timeout_config(timeouts())
-        .retry_config(RetryConfig::standard())
+        .timeout_config(timeouts(&database.patience))
+        .retry_config(retries(&database.patience))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build();
     Client::from_conf(config)
 }
 
-fn timeouts() -> TimeoutConfig {
+fn timeouts(patience: &Patience) -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(CALL_TIMEOUT)
+        .connect_timeout(patience.connect)
+        .operation_attempt_timeout(patience.attempt)
+        .operation_timeout(patience.call)
         .build()
+}
+
+fn retries(patience: &Patience) -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(patience.backoff)
 }
 
 /// The system's roots, unless the endpoint is plain http: then there is nothing to trust, nor to load.

@@ -15,7 +15,7 @@ use super::item::{Item, PROFILE, Reader, encode, key, number, session_sk, text, 
 use super::retry::Backoff;
 use super::{Open, SessionStore, StoreError, units};
 use crate::log;
-use crate::session::{Device, Digest, Ending, Session, SessionId, SignInPlan, UserId, later};
+use crate::session::{Device, Ending, Marks, Session, SessionId, SignInPlan, UserId, later};
 
 /// The most actions in a transaction:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
@@ -32,12 +32,8 @@ pub struct NewSession {
     pub device: Device,
     /// From where.
     pub ip_address: String,
-    /// Tells the same device again.
-    pub fingerprint: Option<Digest>,
-    /// Tells the token of this sign-in.
-    pub token: Option<Digest>,
-    /// Tells the same browser again.
-    pub user_agent: Option<Digest>,
+    /// What tells the device again.
+    pub marks: Marks,
 }
 
 /// The outcome of a sign-in.
@@ -61,33 +57,48 @@ pub struct End {
 }
 
 impl SessionStore {
-    /// Signs in: one query and one transaction that bumps the version, writes the session, and ends the oldest
-    /// over the cap together with whatever has expired meanwhile. A device that has a live session keeps it.
+    /// Signs in: one query, unless what it reads was `seen` just now, and one transaction that bumps the version,
+    /// writes the session, and ends the oldest over the cap together with whatever has expired meanwhile. A device
+    /// that has a live session keeps it.
     ///
     /// # Errors
     /// [`StoreError`]; evictions may have happened then, the sign-in has not unless its answer was lost.
-    pub async fn sign_in(&self, new: &NewSession, now: Timestamp) -> Result<SignedIn, StoreError> {
-        let mut backoff = Backoff::start();
+    pub async fn sign_in(
+        &self,
+        new: &NewSession,
+        seen: Option<Open>,
+        now: Timestamp,
+    ) -> Result<SignedIn, StoreError> {
+        let mut backoff = Backoff::start(self.patience.chain);
+        let mut open = self.seen_or_read(seen, &new.user_id).await?;
         let mut evicted = Vec::new();
         loop {
-            backoff.check()?;
-            let open = self.open(&new.user_id).await?;
-            let mut plan = SignInPlan::new(&new.user_id, new.fingerprint, &open.sessions, now, &self.policy);
+            let mut plan = SignInPlan::new(&new.user_id, &new.marks, &open.sessions, now, &self.policy);
             // The version and the session itself need a place each. A cap lowered far below what is live makes
             // more endings than fit: those beyond go first, the sign-in in a later round.
             let too_many = plan.endings.len() > TRANSACTION_MAX - 2;
             plan.endings.truncate(TRANSACTION_MAX - 2);
             let session = self.session_of(new, plan.refresh, now);
             let write = (!too_many).then(|| self.put(&session, plan.refresh)).transpose()?;
-            if !self.commit(&new.user_id, &open, write, &plan.endings).await? {
+            if self.commit(&new.user_id, &open, write, &plan.endings).await? {
+                evicted.extend(plan.evicted());
+                if !too_many {
+                    self.meter.add("SignIns", 1.0);
+                    return Ok(SignedIn { session, refreshed: plan.refresh.is_some(), evicted });
+                }
+            } else {
                 backoff.wait().await;
-                continue;
             }
-            evicted.extend(plan.evicted());
-            if !too_many {
-                self.meter.add("SignIns", 1.0);
-                return Ok(SignedIn { session, refreshed: plan.refresh.is_some(), evicted });
-            }
+            backoff.check()?;
+            open = self.open(&new.user_id).await?;
+        }
+    }
+
+    /// Where a chain of writes starts. What was seen may be old by now: the version tells.
+    async fn seen_or_read(&self, seen: Option<Open>, user: &UserId) -> Result<Open, StoreError> {
+        match seen {
+            Some(open) => Ok(open),
+            None => self.open(user).await,
         }
     }
 
@@ -102,9 +113,7 @@ impl SessionStore {
             last_activity: known.map_or(now, |session| session.last_activity.max(now)),
             expires_at: later(now, self.policy.lifetime),
             ended: None,
-            fingerprint: new.fingerprint,
-            token: new.token,
-            user_agent: new.user_agent,
+            marks: new.marks,
         }
     }
 
@@ -127,7 +136,9 @@ impl SessionStore {
             update.only_if("#last_activity > :oldest").value(":oldest", time(oldest));
             update.name("#last_activity", "last_activity");
         }
-        let (session, written) = match self.update(key(user, session_sk(id)), update).await? {
+        let outcome = self.update(key(user, session_sk(id)), update).await;
+        let outcome = outcome.inspect_err(|error| self.note_failure(user, id, ending, error))?;
+        let (session, written) = match outcome {
             Outcome::Written(session) => (session, true),
             Outcome::Refused(session) => (session, false),
             Outcome::Absent => return Ok(None),
@@ -160,7 +171,8 @@ impl SessionStore {
         })
     }
 
-    /// Ends every session that is live at the instant of the last transaction, but for `keep`; newest first.
+    /// Ends every session that is live at the instant of the last transaction, but for `keep`; newest first. One query,
+    /// unless what it reads was `seen` just now, and a transaction for every 99.
     /// A racing sign-in bumps the version and is therefore wholly before that instant, and ended, or wholly after.
     ///
     /// # Errors
@@ -169,14 +181,14 @@ impl SessionStore {
     pub async fn end_all(
         &self,
         user: &UserId,
+        seen: Option<Open>,
         keep: Option<SessionId>,
         ending: &Ending,
     ) -> Result<Vec<Session>, StoreError> {
-        let mut backoff = Backoff::start();
+        let mut backoff = Backoff::start(self.patience.chain);
+        let mut open = self.seen_or_read(seen, user).await?;
         let mut ended = Vec::new();
         loop {
-            backoff.check()?;
-            let open = self.open(user).await?;
             let mut endings: Vec<_> = open
                 .sessions
                 .iter()
@@ -189,15 +201,18 @@ impl SessionStore {
             let last = endings.len() < TRANSACTION_MAX;
             // The oldest go first, so that the newest, which a sign-in may still change, go with the last.
             let chunk = endings.split_off(endings.len().saturating_sub(TRANSACTION_MAX - 1));
-            if !self.commit(user, &open, None, &chunk).await? {
+            if self.commit(user, &open, None, &chunk).await? {
+                let live = chunk.into_iter().filter(|(s, _)| s.is_live_at(ending.at, &self.policy));
+                ended
+                    .extend(live.map(|(session, ending)| Session { ended: Some(ending), ..session.clone() }));
+                if last {
+                    break;
+                }
+            } else {
                 backoff.wait().await;
-                continue;
             }
-            let live = chunk.into_iter().filter(|(session, _)| session.is_live_at(ending.at, &self.policy));
-            ended.extend(live.map(|(session, ending)| Session { ended: Some(ending), ..session.clone() }));
-            if last {
-                break;
-            }
+            backoff.check()?;
+            open = self.open(user).await?;
         }
         ended.sort_by_key(|session| std::cmp::Reverse(session.id));
         Ok(ended)
@@ -227,15 +242,19 @@ impl SessionStore {
             actions.push(TransactWriteItem::builder().update(update).build());
         }
         let transaction = self.client.transact_write_items().set_transact_items(Some(actions));
-        match transaction.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
-            Ok(answer) => {
-                answer.consumed_capacity().iter().for_each(|table| self.count_write(Some(table)));
-                endings.iter().for_each(|(session, ending)| self.note_ending(user, session.id, ending));
-                Ok(true)
-            }
-            Err(error) if lost_a_race(&error) => Ok(false),
+        let written = match transaction.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
+            // One table, so one entry.
+            Ok(answer) => self.count_write("TransactWriteItems", answer.consumed_capacity().first()),
+            Err(error) if lost_a_race(&error) => return Ok(false),
             Err(error) => Err(StoreError::from_sdk("TransactWriteItems", error)),
+        };
+        for (session, ending) in endings {
+            match &written {
+                Ok(()) => self.note_ending(user, session.id, ending),
+                Err(error) => self.note_failure(user, session.id, ending, error),
+            }
         }
+        written.map(|()| true)
     }
 
     fn bump_version(&self, user: &UserId, seen: &Open) -> Result<Update, StoreError> {
@@ -275,8 +294,20 @@ impl SessionStore {
         self.meter.add(format!("Ended.{}", ending.reason.as_str()), 1.0);
     }
 
-    fn count_write(&self, consumed: Option<&ConsumedCapacity>) {
-        self.meter.add("WriteUnits", units(consumed));
+    /// An ending that was not confirmed may have been written all the same, unless it was refused for good.
+    fn note_failure(&self, user: &UserId, id: SessionId, ending: &Ending, error: &StoreError) {
+        if error.is_transient() {
+            log::session_end_unconfirmed(user, id, ending);
+        }
+    }
+
+    fn count_write(
+        &self,
+        operation: &'static str,
+        consumed: Option<&ConsumedCapacity>,
+    ) -> Result<(), StoreError> {
+        self.meter.add("WriteUnits", units(operation, consumed)?);
+        Ok(())
     }
 
     fn policy_ttl(&self, ending: &Ending) -> AttributeValue {
@@ -297,7 +328,7 @@ impl SessionStore {
 
     /// One conditional write of a session. A transaction that has the item in its hands at the moment is waited for.
     async fn update(&self, key: Item, update: Expression) -> Result<Outcome, StoreError> {
-        let mut backoff = Backoff::start();
+        let mut backoff = Backoff::start(self.patience.chain);
         loop {
             match self.update_once(&key, &update).await {
                 Err(error) if is_in_a_transaction(&error) => {
@@ -328,8 +359,11 @@ impl SessionStore {
     fn outcome(&self, answer: Result<UpdateItemOutput, UpdateFailure>) -> Result<Outcome, StoreError> {
         match answer {
             Ok(answer) => {
-                self.count_write(answer.consumed_capacity());
-                Ok(Outcome::Written(Reader(&answer.attributes.unwrap_or_default()).session()?))
+                self.count_write("UpdateItem", answer.consumed_capacity())?;
+                let item = answer.attributes;
+                let item =
+                    item.ok_or(StoreError::Incomplete { operation: "UpdateItem", part: "the item" })?;
+                Ok(Outcome::Written(Reader(&item).session()?))
             }
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => match refusal.item() {

@@ -19,7 +19,7 @@ use lambda_http::lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sessions::config::{self, Config};
 use sessions::http::{App, Event};
-use sessions::session::{Device, DeviceType, Digest, Session, SessionId, UserId, later};
+use sessions::session::{Device, DeviceType, Digest, Marks, Session, SessionId, UserId, later};
 use sessions::store::{NewSession, SessionStore};
 use tokio::net::TcpListener;
 
@@ -122,7 +122,7 @@ impl Service {
     /// Signs a user in on a device of this name, one second later than whatever was before.
     pub async fn sign_in(&mut self, user_id: &str, device: &str) -> Session {
         self.pass(SignedDuration::from_secs(1));
-        self.store().sign_in(&new_session(user_id, device, self.now), self.now).await.unwrap().session
+        self.store().sign_in(&new_session(user_id, device, self.now), None, self.now).await.unwrap().session
     }
 
     /// Sends an event as it is.
@@ -164,11 +164,14 @@ pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
             os: "Linux".into(),
         },
         ip_address: "198.51.100.1".into(),
-        fingerprint: Some(Digest::of(&user_id, "fingerprint", device.as_bytes())),
-        token: None,
-        user_agent: None,
+        marks: fingerprint(&user_id, device.as_bytes()),
         user_id,
     }
+}
+
+/// The marks of a device that has this fingerprint and nothing else to tell it by.
+pub fn fingerprint(user: &UserId, of: &[u8]) -> Marks {
+    Marks { fingerprint: Some(Digest::of(user, "fingerprint", of)), ..Marks::default() }
 }
 
 /// A token for `user` that outlives every test.
