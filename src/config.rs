@@ -58,6 +58,8 @@ pub struct Patience {
     pub chain: Duration,
     /// Before the first retry of a call, at the most; doubled for each further one.
     pub backoff: Duration,
+    /// For the read that a start does ahead of the first request.
+    pub prime: Duration,
 }
 
 impl Default for Patience {
@@ -71,6 +73,8 @@ impl Default for Patience {
             // The SDKs' own base for DynamoDB; the Rust SDK's default of a second suits slower services:
             // https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
             backoff: Duration::from_millis(50),
+            // A connection takes some ten, and Lambda gives a start ten seconds.
+            prime: Duration::from_secs(1),
         }
     }
 }

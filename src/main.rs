@@ -1,4 +1,4 @@
-//! The cold start: settings, store, and the loop that takes events from Lambda.
+//! The cold start: settings, store, a first read, and the loop that takes events from Lambda.
 
 use std::io::{Write, stdout};
 
@@ -13,6 +13,7 @@ async fn main() -> Result<(), Error> {
     tracing::subscriber::set_global_default(log::lines(stdout))?;
     let config = Config::from_env().inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let app = &App::new(config);
+    app.prime().await;
     let answer = |event: LambdaEvent<Event>| async move {
         let answer = app.answer(event, Timestamp::now()).await;
         if let Some(line) = app.take_metrics(Timestamp::now()) {

@@ -8,6 +8,7 @@ mod event;
 mod list;
 mod own;
 mod params;
+mod prime;
 mod problem;
 mod route;
 mod view;
@@ -57,6 +58,11 @@ impl App {
     /// The table behind the service.
     pub fn store(&self) -> &SessionStore {
         &self.store
+    }
+
+    /// Does ahead what is slow the first time, while a start is under way and nobody waits: see [`prime`].
+    pub async fn prime(&self) {
+        prime::prime(self).await;
     }
 
     /// Answers a request at `now`. Every failure is an answer too.

@@ -104,6 +104,11 @@ impl SessionStore {
         &self.policy
     }
 
+    /// How long this store waits for DynamoDB.
+    pub fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
     /// The profile and the open sessions: one strongly consistent query on the index, whose cost follows what
     /// is live and not the history.
     ///
