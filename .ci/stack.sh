@@ -4,13 +4,13 @@
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# Starts it as a newcomer would, on free ports; the stack ends with the script that started it.
+# Starts it as a newcomer would, on free ports and with the options given; it ends with the script that started it.
 start_stack() {
   local _
   port=$(free_port) db_port=$(free_port) panel_port=$(free_port)
   work=$(mktemp -d) && log="$work/stack.log"
   cargo build --quiet --locked --example local
-  target/debug/examples/local --port "$port" --db-port "$db_port" --panel-port "$panel_port" >"$log" 2>&1 &
+  target/debug/examples/local --port "$port" --db-port "$db_port" --panel-port "$panel_port" "$@" >"$log" 2>&1 &
   stack=$!
   trap 'kill "$stack" 2>/dev/null || true; rm -rf "$work"' EXIT
   for _ in $(seq 600); do

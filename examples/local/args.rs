@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsStr;
+use std::num::NonZeroU16;
 
 use lexopt::prelude::*;
 
@@ -13,6 +14,8 @@ cargo run --example local [-- OPTIONS]            starts the service and its pan
   --panel-port PORT of the panel (9001)
   --db-port PORT    of the embedded DynamoDB (8000)
   --data FILE       keeps the data over restarts; otherwise it is in memory
+  --release         builds the function as it is deployed; takes minutes
+  --concurrency N   instances of the function, each for one request at a time (1)
 
 cargo run --example local -- token --user ID      prints a token, good for 12 hours
   --role ROLE       the token's role, such as admin
@@ -33,13 +36,28 @@ pub struct Stack {
     pub panel_port: u16,
     pub db_port: u16,
     pub data: Option<String>,
+    pub release: bool,
+    pub concurrency: NonZeroU16,
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self {
+            port: 9000,
+            panel_port: 9001,
+            db_port: 8000,
+            data: None,
+            release: false,
+            concurrency: NonZeroU16::MIN,
+        }
+    }
 }
 
 impl Command {
     pub fn from_args() -> Result<Self> {
         let mut parser = lexopt::Parser::from_env();
         let mut token = false;
-        let mut stack = Stack { port: 9000, panel_port: 9001, db_port: 8000, data: None };
+        let mut stack = Stack::default();
         let (mut user, mut role, mut sid) = (None, None, None);
         let mut expires_in = TOKEN_LIFETIME;
         while let Some(arg) = parser.next()? {
@@ -56,6 +74,8 @@ impl Command {
                 }
                 Long("db-port") if !token => stack.db_port = port("--db-port", &parser.value()?)?,
                 Long("data") if !token => stack.data = Some(parser.value()?.string()?),
+                Long("release") if !token => stack.release = true,
+                Long("concurrency") if !token => stack.concurrency = parser.value()?.parse()?,
                 other => return Err(format!("{}; --help shows what there is", other.unexpected()).into()),
             }
         }

@@ -83,7 +83,7 @@ async fn serve(stack: Stack) -> Result<()> {
         "DynamoDB is on {}; the function is being built",
         database.endpoint.as_deref().unwrap_or_default()
     );
-    let mut watch = Watch::start(&cargo_lambda, stack.port, &environment)?;
+    let mut watch = Watch::start(&cargo_lambda, &stack, &environment)?;
     watch.ready().await?;
     tokio::spawn(panel::serve(panel, url(stack.port)));
     print!("{}", screen(stack.port, stack.panel_port));

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
+use super::args::Stack;
 use super::engine::Result;
 
 /// The version that is installed where there is none.
@@ -61,10 +62,12 @@ pub struct Watch {
 
 impl Watch {
     /// Starts it in a process group of its own, so that it can be ended as a whole.
-    pub fn start(cargo_lambda: &Path, port: u16, environment: &[(&str, String)]) -> Result<Self> {
+    pub fn start(cargo_lambda: &Path, stack: &Stack, environment: &[(&str, String)]) -> Result<Self> {
         let process = Command::new(cargo_lambda)
             .args(["lambda", "watch", "--quiet", "--invoke-address", "127.0.0.1"])
-            .args(["--invoke-port", &port.to_string()])
+            .args(["--invoke-port", &stack.port.to_string()])
+            .args(["--concurrency", &stack.concurrency.to_string()])
+            .args(stack.release.then_some("--release"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -72,7 +75,7 @@ impl Watch {
             .spawn()
             .map_err(|error| format!("cannot start {}: {error}", cargo_lambda.display()))?;
         let group = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        Ok(Self { process, group, port })
+        Ok(Self { process, group, port: stack.port })
     }
 
     /// Waits until the function answers.
