@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -36,18 +36,25 @@ pub async fn serve(engine: String, folder: &Path) -> Result<(u16, Trust)> {
 }
 
 fn certificates() -> Result<(ServerConfig, String)> {
-    let mut params = CertificateParams::default();
+    let mut params = named("test CA")?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
-    // rustls refuses a leaf that is its own root, so there is one of each.
-    let leaf = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &root)?;
+    // A leaf that is its own root is refused by rustls, one of the same name by OpenSSL.
+    let leaf = named("localhost")?.signed_by(&key, &root)?;
     let key = PrivateKeyDer::try_from(key.serialize_der())?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![leaf.der().clone()], key)?;
     Ok((config, root.pem()))
+}
+
+fn named(name: &str) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new([name.replace(' ', "-")])?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    Ok(params)
 }
 
 fn write(root: &str, folder: &Path) -> Result<Trust> {
