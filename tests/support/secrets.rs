@@ -1,7 +1,7 @@
 //! What was sent and must never come out. Every answer and every log line of every test is held against it.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -19,15 +19,15 @@ const DEVICE_HEADERS: [&str; 4] =
     ["user-agent", "sec-ch-ua", "sec-ch-ua-platform", "sec-ch-ua-platform-version"];
 
 /// All that any test of this process has sent.
-static SENT: Mutex<Secrets> = Mutex::new(Secrets { secret: BTreeMap::new(), personal: BTreeMap::new() });
+static SENT: LazyLock<Mutex<Secrets>> = LazyLock::new(Mutex::default);
 
 /// Values and what they are.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     /// In no answer and in no log line.
-    secret: BTreeMap<String, &'static str>,
+    secret: Values,
     /// In no log line; answers show it to those who may see it.
-    personal: BTreeMap<String, &'static str>,
+    personal: Values,
 }
 
 /// Adds to what every answer and every log line of this process is held against.
@@ -50,9 +50,9 @@ pub fn check_line(line: &str) {
 impl Secrets {
     /// A value that only the service and its operator know.
     pub fn add_secret(&mut self, what: &'static str, value: &str) {
-        insert(&mut self.secret, what, value);
+        self.secret.add(what, value);
         for encoded in encodings(value.as_bytes()) {
-            insert(&mut self.secret, what, &encoded);
+            self.secret.add(what, &encoded);
         }
     }
 
@@ -68,11 +68,11 @@ impl Secrets {
         let header = |name: &str| event["headers"][name].as_str();
         let token = header("authorization").and_then(|value| value.trim().split_once(' '));
         let token = token.map(|(_, token)| token.trim()).unwrap_or_default();
-        insert(&mut self.secret, "token", token);
-        insert(&mut self.secret, "signature of a token", token.rsplit('.').next().unwrap_or_default());
+        self.secret.add("token", token);
+        self.secret.add("signature of a token", token.rsplit('.').next().unwrap_or_default());
         let body = body(event);
         let fingerprint = body["device_fingerprint"].as_str();
-        insert(&mut self.secret, "fingerprint", fingerprint.unwrap_or_default());
+        self.secret.add("fingerprint", fingerprint.unwrap_or_default());
         let user = user(token, event);
         let kept =
             [("token", Some(token)), ("fingerprint", fingerprint), ("user_agent", header("user-agent"))];
@@ -80,16 +80,16 @@ impl Secrets {
             self.add_digests(user.as_ref(), purpose, value.unwrap_or_default());
         }
         for name in DEVICE_HEADERS {
-            insert(&mut self.personal, "user agent", header(name).unwrap_or_default().trim_matches('"'));
+            self.personal.add("user agent", header(name).unwrap_or_default().trim_matches('"'));
         }
         let address = &event["requestContext"]["http"]["sourceIp"];
         for address in [address.as_str(), header("x-forwarded-for")] {
-            insert(&mut self.personal, "IP address", address.unwrap_or_default());
+            self.personal.add("IP address", address.unwrap_or_default());
         }
         for field in ["device_name", "browser"] {
-            insert(&mut self.personal, "device name", body[field].as_str().unwrap_or_default());
+            self.personal.add("device name", body[field].as_str().unwrap_or_default());
         }
-        insert(&mut self.personal, "note", &note(event["rawQueryString"].as_str().unwrap_or_default()));
+        self.personal.add("note", &note(event["rawQueryString"].as_str().unwrap_or_default()));
     }
 
     /// What is kept of a value so that it is recognised and not read back, and the plain hash of it.
@@ -101,31 +101,41 @@ impl Secrets {
         let plain = digest::digest(&digest::SHA256, value.as_bytes()).as_ref().to_vec();
         for bytes in kept.iter().chain([&plain]) {
             for encoded in encodings(bytes) {
-                insert(&mut self.secret, "digest", &encoded);
+                self.secret.add("digest", &encoded);
             }
         }
     }
 
     /// What an answer must not show and shows.
     pub fn in_answer(&self, text: &str) -> Option<&'static str> {
-        find(&self.secret, &read(text))
+        self.secret.find(&read(text))
     }
 
     /// What a log line must not show and shows.
     pub fn in_line(&self, line: &str) -> Option<&'static str> {
         let text = read(line);
-        find(&self.secret, &text).or_else(|| find(&self.personal, &text))
+        self.secret.find(&text).or_else(|| self.personal.find(&text))
     }
 }
 
-fn insert(planted: &mut BTreeMap<String, &'static str>, what: &'static str, value: &str) {
-    if value.len() >= LENGTH_MIN {
-        planted.insert(value.to_owned(), what);
-    }
-}
+/// Values with their names, by how they begin: there are thousands, and every text is searched for all of them.
+#[derive(Clone, Debug, Default)]
+struct Values(HashMap<[u8; LENGTH_MIN], HashMap<String, &'static str>>);
 
-fn find(planted: &BTreeMap<String, &'static str>, text: &str) -> Option<&'static str> {
-    planted.iter().find(|(value, _)| text.contains(value.as_str())).map(|(_, what)| *what)
+impl Values {
+    fn add(&mut self, what: &'static str, value: &str) {
+        if let Some(start) = value.as_bytes().first_chunk() {
+            self.0.entry(*start).or_default().insert(value.to_owned(), what);
+        }
+    }
+
+    fn find(&self, text: &str) -> Option<&'static str> {
+        text.as_bytes().windows(LENGTH_MIN).enumerate().find_map(|(at, start)| {
+            let candidates = self.0.get(start)?;
+            let here = |value: &str| text.as_bytes()[at..].starts_with(value.as_bytes());
+            candidates.iter().find(|(value, _)| here(value)).map(|(_, what)| *what)
+        })
+    }
 }
 
 /// A text as it is, and the texts in it as a reader of JSON sees them.
