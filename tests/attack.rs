@@ -49,10 +49,6 @@ fn signed(header: &str, claims: &str) -> String {
     token::sign_text(header, claims, token::SECRET)
 }
 
-fn part(text: &str) -> String {
-    URL_SAFE_NO_PAD.encode(text)
-}
-
 #[tokio::test]
 async fn headers_of_tokens() {
     let service = Service::start().await;

@@ -10,7 +10,7 @@ pub mod secrets;
 #[path = "../../examples/local/token.rs"]
 pub mod token;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::env;
 
 use aws_sdk_dynamodb::Client;
@@ -209,7 +209,7 @@ pub fn admin_token() -> String {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u64,
-    pub headers: HashMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     pub body: Value,
     pub text: String,
 }
