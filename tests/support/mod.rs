@@ -329,6 +329,10 @@ impl Call {
         self
     }
 
+    pub fn event(self) -> Value {
+        self.0
+    }
+
     pub async fn send(self, service: &Service) -> Reply {
         service.event(&self.0).await
     }
