@@ -109,6 +109,8 @@ async fn ids_of_users_are_decoded_once_and_held_to_their_form() {
             Path { outcome: ending(path.outcome), outcome_decoded: ending(path.outcome_decoded), ..*path };
         try_path(&service, "DELETE", &path, "/sessions/user/", &format!("/session/{NEVER}")).await;
     }
+    let no_text = service.get("/sessions/user/%FF", &admin_token()).await;
+    assert_eq!(no_text.problem(400, "bad_user_id"), "user_id must be UTF-8 when percent-decoded");
     for (length, outcome) in [(255, None), (256, BAD_USER), (5_000, BAD_USER)] {
         let target = format!("/sessions/user/{}", "7".repeat(length));
         came_to(&service.get(&target, &admin_token()).await, outcome, "a long id");
