@@ -514,7 +514,7 @@ async fn an_item_that_cannot_be_read_fails_the_list_instead_of_leaving_it_out() 
 
 #[tokio::test]
 async fn a_database_that_cannot_be_reached_is_503_and_never_an_empty_list() {
-    let service = Service::on(engine::at("http://127.0.0.1:9".into()), &[]);
+    let service = Service::on(nowhere(), &[]);
     let id = "01900000-0000-7000-8000-000000000000";
     let (admin, end) = (admin_token(), end(id));
     let replies = tokio::join!(

@@ -11,8 +11,18 @@ pub const SECRET: &str = "local-development-secret-do-not-deploy-0000";
 
 /// Signs any header and claims.
 pub fn sign(header: &Value, claims: &Value, secret: &str) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(header), part(claims));
+    sign_text(&header.to_string(), &claims.to_string(), secret)
+}
+
+/// Signs any two texts in the place of header and claims.
+pub fn sign_text(header: &str, claims: &str, secret: &str) -> String {
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    sign_parts(&part(header), &part(claims), secret)
+}
+
+/// Signs two parts as they are.
+pub fn sign_parts(header: &str, claims: &str, secret: &str) -> String {
+    let signed = format!("{header}.{claims}");
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes()));
     format!("{signed}.{signature}")

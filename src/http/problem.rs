@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::fmt;
 
-use aws_sdk_dynamodb::error::DisplayErrorContext;
 use lambda_http::http::StatusCode;
 use lambda_http::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use lambda_http::{Body, Response};
@@ -123,7 +123,7 @@ impl Problem {
         let (code, status) = (self.code, self.status.as_u16());
         match &self.cause {
             Some(cause) if self.status.is_server_error() => {
-                tracing::error!(code, status, cause = %DisplayErrorContext(cause.as_ref()), "failed");
+                tracing::error!(code, status, cause = %Chain(cause.as_ref()), "failed");
             }
             _ => tracing::info!(code, status, "refused"),
         }
@@ -145,6 +145,20 @@ impl Problem {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+/// An error and what it came from, each in its own words. Never in the form for debugging: the SDK's holds the whole
+/// answer that it could not read, with addresses and notes in it.
+struct Chain<'e>(&'e (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        match self.0.source() {
+            Some(source) => write!(f, ": {}", Chain(source)),
+            None => Ok(()),
+        }
     }
 }
 

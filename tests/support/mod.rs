@@ -3,12 +3,14 @@
 
 #[path = "../../examples/local/engine.rs"]
 pub mod engine;
+pub mod log;
 pub mod proxy;
+pub mod secrets;
 
 #[path = "../../examples/local/token.rs"]
 pub mod token;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::env;
 
 use aws_sdk_dynamodb::Client;
@@ -17,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::Context;
 use lambda_http::lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use sessions::config::{self, Config};
+use sessions::config::{self, AuthMode, Config};
 use sessions::http::{App, Event};
 use sessions::session::{Device, DeviceType, Digest, Marks, Session, SessionId, UserId, later};
 use sessions::store::{NewSession, SessionStore};
@@ -54,6 +56,21 @@ pub fn user(id: &str) -> UserId {
     UserId::parse(id).unwrap()
 }
 
+/// Credentials that are told apart from any other text. The engines take any.
+fn with_keys(database: config::Database) -> config::Database {
+    config::Database {
+        access_key_id: "AKIAPLANTEDKEYID0000".into(),
+        secret_access_key: "planted/secret+access/key000000000000000".into(),
+        session_token: Some("planted/session+token//0000000000000000".into()),
+        ..database
+    }
+}
+
+/// How to reach an engine that is not there.
+pub fn nowhere() -> config::Database {
+    with_keys(engine::at("http://127.0.0.1:9".into()))
+}
+
 /// A table of its own and how to reach it.
 pub async fn database() -> config::Database {
     let database = match env::var(ENDPOINT) {
@@ -65,6 +82,7 @@ pub async fn database() -> config::Database {
             engine::serve(listener, Database::memory().unwrap()).unwrap()
         }
     };
+    let database = with_keys(database);
     assert!(engine::create_table(&engine::client(&database), &database.table).await.unwrap());
     database
 }
@@ -83,6 +101,15 @@ pub fn settings(database: config::Database, extra: &[(&str, &str)]) -> Config {
     })
     .unwrap();
     config.database = database;
+    log::watch();
+    secrets::plant(|secrets| {
+        secrets.add_keys(&config.database);
+        if let AuthMode::Hs256 { secret, previous } = &config.auth.mode {
+            for secret in [Some(secret), previous.as_ref()].into_iter().flatten() {
+                secrets.add_secret("JWT secret", std::str::from_utf8(secret.as_bytes()).unwrap());
+            }
+        }
+    });
     config
 }
 
@@ -125,18 +152,15 @@ impl Service {
         self.store().sign_in(&new_session(user_id, device, self.now), None, self.now).await.unwrap().session
     }
 
-    /// Sends an event as it is.
+    /// Sends an event as it is. What comes back has the form of every answer and shows no secret.
     pub async fn event(&self, event: &Value) -> Reply {
+        secrets::plant(|secrets| secrets.add_event(event));
         let event: Event = serde_json::from_value(event.clone()).unwrap();
         let answer = self.app.answer(LambdaEvent::new(event, Context::default()), self.now).await;
-        let answer = serde_json::to_value(answer).unwrap();
-        let text = answer["body"].as_str().unwrap_or_default().to_owned();
-        Reply {
-            status: answer["statusCode"].as_u64().unwrap(),
-            headers: serde_json::from_value(answer["headers"].clone()).unwrap(),
-            body: serde_json::from_str(&text).unwrap_or_default(),
-            text,
-        }
+        let reply = Reply::of(&serde_json::to_value(answer).unwrap());
+        reply.check_form();
+        secrets::check_answer(&reply.all());
+        reply
     }
 
     pub async fn get(&self, target: &str, token: &str) -> Reply {
@@ -188,27 +212,65 @@ pub fn admin_token() -> String {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u64,
-    pub headers: HashMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     pub body: Value,
     pub text: String,
 }
 
 impl Reply {
+    fn of(answer: &Value) -> Self {
+        let text = answer["body"].as_str().unwrap().to_owned();
+        Self {
+            status: answer["statusCode"].as_u64().unwrap(),
+            headers: serde_json::from_value(answer["headers"].clone()).unwrap(),
+            body: serde_json::from_str(&text).unwrap(),
+            text,
+        }
+    }
+
+    /// What holds for every answer, success or refusal.
+    fn check_form(&self) {
+        let content_type = if self.status < 300 { "application/json" } else { "application/problem+json" };
+        let mut headers = BTreeMap::from([
+            ("content-type", content_type),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+        ]);
+        match self.status {
+            401 => headers.extend([("www-authenticate", "Bearer")]),
+            405 => headers.extend([("allow", self.allow())]),
+            503 => headers.extend([("retry-after", "1")]),
+            200 => headers.extend(self.headers.get("link").map(|link| ("link", link.as_str()))),
+            _ => (),
+        }
+        let own: BTreeMap<_, _> = self.headers.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(own, headers, "{} {}", self.status, self.text);
+    }
+
+    /// The methods that a refused one's path takes.
+    fn allow(&self) -> &str {
+        let allow = self.headers.get("allow").map(String::as_str).unwrap_or_default();
+        let takes = ["GET", "POST", "DELETE", "GET, DELETE"];
+        takes.into_iter().find(|takes| *takes == allow).unwrap_or("the methods that the path takes")
+    }
+
+    /// Headers and body.
+    pub fn all(&self) -> String {
+        format!("{:?}\n{}", self.headers, self.text)
+    }
+
     /// Asserts a problem of RFC 9457 with this status and code; returns its detail.
     pub fn problem(&self, status: u64, code: &str) -> &str {
         assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
-        assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(self.body["status"], status);
         for field in ["type", "title", "request_id"] {
             assert!(self.body[field].is_string(), "{field} in {}", self.text);
         }
-        assert_eq!(self.headers.contains_key("www-authenticate"), status == 401);
         self.body["detail"].as_str().unwrap()
     }
 
     pub fn ok(&self) -> &Value {
         assert_eq!(self.status, 200, "{}", self.text);
-        assert_eq!(self.headers["content-type"], "application/json");
         &self.body
     }
 
@@ -268,6 +330,10 @@ impl Call {
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         self.0.pointer_mut(parent).unwrap()[name] = value;
         self
+    }
+
+    pub fn event(self) -> Value {
+        self.0
     }
 
     pub async fn send(self, service: &Service) -> Reply {

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 pub struct Held {
     /// The operation, such as `TransactWriteItems`.
     pub operation: String,
-    release: oneshot::Sender<Option<Value>>,
+    /// What goes back to the client instead of the engine's answer.
+    release: oneshot::Sender<Option<String>>,
 }
 
 impl Held {
@@ -27,7 +28,12 @@ impl Held {
         let mut refusal =
             json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{exception}"), "message": exception});
         refusal.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        self.release.send(Some(refusal)).unwrap();
+        self.release.send(Some(http("400 Bad Request", &refusal.to_string()))).unwrap();
+    }
+
+    /// Answers it in the engine's place with a text that is no JSON.
+    pub fn break_off(self, text: &str) {
+        self.release.send(Some(http("200 OK", text))).unwrap();
     }
 }
 
@@ -102,8 +108,8 @@ async fn serve(
         if let Some(sender) = sender {
             let (release, released) = oneshot::channel();
             let _nobody_looks = sender.send(Held { operation, release });
-            if let Ok(Some(refusal)) = released.await {
-                client.write_all(refused(&refusal).as_bytes()).await.unwrap();
+            if let Ok(Some(answer)) = released.await {
+                client.write_all(answer.as_bytes()).await.unwrap();
                 continue;
             }
         }
@@ -115,9 +121,8 @@ async fn serve(
     }
 }
 
-fn refused(refusal: &Value) -> String {
-    let body = refusal.to_string();
-    let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.0";
+fn http(status: &str, body: &str) -> String {
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.0");
     format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 

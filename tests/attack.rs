@@ -1,0 +1,98 @@
+//! What an attacker tries: each attempt has the one status and code that it must get.
+
+mod support;
+
+#[path = "attack/injections.rs"]
+mod injections;
+#[path = "attack/paths.rs"]
+mod paths;
+#[path = "attack/privilege.rs"]
+mod privilege;
+#[path = "attack/tokens.rs"]
+mod tokens;
+
+use serde_json::json;
+use support::*;
+
+const LIST: &str = "/sessions/user/74";
+const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+const NEVER: &str = "01900000-0000-7000-8000-000000000000";
+
+/// What an attempt comes to: `None` is a success, `Some` the code of the refusal.
+type Outcome = Option<&'static str>;
+
+const MALFORMED: Outcome = Some("token_malformed");
+const INVALID: Outcome = Some("token_invalid");
+const EXPIRED: Outcome = Some("token_expired");
+const NO_USER: Outcome = Some("token_names_no_user");
+
+/// The status that each code stands for.
+fn status(code: &str) -> u64 {
+    match code {
+        "admin_only" => 403,
+        "session_not_found" | "route_not_found" => 404,
+        "method_not_allowed" => 405,
+        "current_session_unknown" => 409,
+        code if code.starts_with("bad_") || code == "own_sessions" => 400,
+        _ => 401,
+    }
+}
+
+/// Asserts the outcome of an attempt; a success is an empty list.
+fn came_to(reply: &Reply, outcome: Outcome, attempt: &str) {
+    let expected = (outcome.map_or(200, status), outcome);
+    assert_eq!((reply.status, reply.body["code"].as_str()), expected, "{attempt}: {}", reply.text);
+    assert!(outcome.is_some() || reply.text == "[]", "{attempt}: {}", reply.text);
+}
+
+/// Claims of the admin as JSON, with `more` members after the good ones.
+fn claims(more: &str) -> String {
+    format!(r#"{{"sub":"1","role":"admin","exp":{}{more}}}"#, START + 60)
+}
+
+fn signed(header: &str, claims: &str) -> String {
+    token::sign_text(header, claims, token::SECRET)
+}
+
+/// The routes that are for admins alone, about user 74.
+const ADMIN_ROUTES: &[&str] = ROUTES.split_at(3).0;
+
+/// The receipt of an ending by the admin.
+fn ending(service: &Service) -> sessions::session::Ending {
+    let reason = sessions::session::EndReason::Logout;
+    sessions::session::Ending { at: service.now, by: Some(user("1")), reason, note: None }
+}
+
+#[tokio::test]
+async fn every_answer_has_its_headers() {
+    let mut service = Service::start().await;
+    let reply_to = async |service: &Service, call: Call, status: u64, route: &str| {
+        // The form of each answer is asserted where it arrives; here they are all seen.
+        let reply = call.send(service).await;
+        assert_eq!(reply.status, status, "{route}: {}", reply.text);
+        reply
+    };
+    for route in ROUTES {
+        let id = service.sign_in("74", "phone").await.id.to_string();
+        service.sign_in("74", "laptop").await;
+        let mine = token::token("74", None, Some(&id), START + 100_000);
+        let token = if ADMIN_ROUTES.contains(&route) { admin_token() } else { mine };
+        let named = route.replace("{session_id}", &id);
+        let success = if named.contains("create") { 201 } else { 200 };
+        reply_to(&service, Call::of(&named).token(&token), success, route).await;
+        reply_to(&service, Call::of(&named), 401, route).await;
+        reply_to(&service, Call::of(&named).token("x"), 401, route).await;
+        let put = route.replace("GET ", "PUT ").replace("DELETE ", "PUT ").replace("POST ", "PUT ");
+        let refused = reply_to(&service, Call::of(&put).token(&token), 405, route).await;
+        let takes = ROUTES.iter().filter(|other| other.split(' ').nth(1) == route.split(' ').nth(1));
+        let takes: Vec<_> = takes.map(|other| other.split(' ').next().unwrap()).collect();
+        assert_eq!(refused.headers["allow"], takes.join(", "), "{route}");
+        reply_to(&service, Call::of(&format!("{named}/")).token(&token), 404, route).await;
+        reply_to(&service, Call::of(&named).token(&user_token("75")).body("{"), 400, route).await;
+        service.store().end_all(&user("74"), None, &ending(&service)).await.unwrap();
+    }
+    let broken = json!({"requestContext": 1});
+    for event in [json!({}), json!(null), json!([]), json!(""), json!(7), broken, json!({"version": "1.0"})] {
+        service.event(&event).await.problem(400, "bad_event");
+    }
+}
