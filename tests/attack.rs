@@ -89,7 +89,7 @@ async fn every_answer_has_its_headers() {
         assert_eq!(refused.headers["allow"], takes.join(", "), "{route}");
         reply_to(&service, Call::of(&format!("{named}/")).token(&token), 404, route).await;
         reply_to(&service, Call::of(&named).token(&user_token("75")).body("{"), 400, route).await;
-        service.store().end_all(&user("74"), None, &ending(&service)).await.unwrap();
+        service.store().end_all(&user("74"), None, None, &ending(&service)).await.unwrap();
     }
     let broken = json!({"requestContext": 1});
     for event in [json!({}), json!(null), json!([]), json!(""), json!(7), broken, json!({"version": "1.0"})] {

@@ -12,6 +12,7 @@ pub mod token;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use dynoxide::Database;
@@ -71,9 +72,19 @@ pub fn nowhere() -> config::Database {
     with_keys(engine::at("http://127.0.0.1:9".into()))
 }
 
+/// Waits that a loaded machine does not outlast: what a race comes to must not depend on how fast it is run.
+const PATIENT: Patience = Patience {
+    connect: Duration::from_secs(30),
+    attempt: Duration::from_secs(60),
+    call: Duration::from_secs(60),
+    chain: Duration::from_secs(60),
+    backoff: Duration::from_millis(50),
+    prime: Duration::from_secs(60),
+};
+
 /// A table of its own and how to reach it.
 pub async fn database() -> config::Database {
-    let database = match env::var(ENDPOINT) {
+    let mut database = match env::var(ENDPOINT) {
         Ok(endpoint) => {
             config::Database { table: format!("test-{:016x}", fastrand::u64(..)), ..engine::at(endpoint) }
         }
@@ -83,6 +94,7 @@ pub async fn database() -> config::Database {
         }
     };
     let database = with_keys(database);
+    database.patience = PATIENT;
     assert!(engine::create_table(&engine::client(&database), &database.table).await.unwrap());
     database
 }
