@@ -127,7 +127,12 @@ impl Service {
 
     /// Sends an event as it is.
     pub async fn event(&self, event: &Value) -> Reply {
-        let event: Event = serde_json::from_value(event.clone()).unwrap();
+        self.deliver(&event.to_string()).await
+    }
+
+    /// Sends any JSON text, as Lambda delivers it.
+    pub async fn deliver(&self, event: &str) -> Reply {
+        let event: Event = serde_json::from_str(event).unwrap();
         let answer = self.app.answer(LambdaEvent::new(event, Context::default()), self.now).await;
         let answer = serde_json::to_value(answer).unwrap();
         let text = answer["body"].as_str().unwrap_or_default().to_owned();
@@ -265,6 +270,11 @@ impl Call {
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         self.0.pointer_mut(parent).unwrap()[name] = value;
         self
+    }
+
+    /// The event that it is.
+    pub fn event(self) -> Value {
+        self.0
     }
 
     pub async fn send(self, service: &Service) -> Reply {
