@@ -467,6 +467,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_path_would_take_for_another_is_no_user_id() {
+        for text in [".", "..", "", "a/b", "a%2fb"] {
+            assert_eq!(UserId::parse(text), Err(InvalidUserId), "{text}");
+        }
+        assert!(UserId::parse("...").is_ok());
+    }
+
+    #[test]
+    fn a_user_id_is_a_number_only_where_that_number_says_the_same() {
+        let is_number = |text: &str| serde_json::to_value(UserId(text.into())).unwrap().is_number();
+        for text in ["0", "74", "9007199254740992"] {
+            assert!(is_number(text), "{text}");
+        }
+        for text in ["007", "+7", "7.0", "74a", "9007199254740993"] {
+            assert!(!is_number(text), "{text}");
+        }
+    }
+
+    #[test]
     fn ids_sort_by_time() {
         let ids: Vec<_> = (0..5).map(|hour| SessionId::new(at(hour), [255 - hour as u8; 10])).collect();
         assert!(ids.is_sorted());

@@ -114,6 +114,17 @@ async fn malformed_tokens_are_refused() {
 }
 
 #[tokio::test]
+async fn a_token_may_be_8_kb_long_and_no_longer() {
+    let service = Service::start().await;
+    let of_length = |length: usize| {
+        let mut tokens = (5_900..).map(|pad| sign(&with(json!({"pad": "x".repeat(pad)}))));
+        tokens.find(|token| token.len() >= length).filter(|token| token.len() == length).unwrap()
+    };
+    service.get(LIST, &of_length(8 * 1024)).await.ok();
+    refused(&service, &of_length(8 * 1024 + 1), "token_malformed").await;
+}
+
+#[tokio::test]
 async fn tokens_without_a_usable_expiry_are_refused() {
     let service = Service::start().await;
     let mut without = claims();

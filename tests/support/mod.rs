@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::Context;
 use lambda_http::lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use sessions::config::{self, AuthMode, Config};
+use sessions::config::{self, AuthMode, Config, Patience};
 use sessions::http::{App, Event};
 use sessions::session::{Device, DeviceType, Digest, Marks, Session, SessionId, UserId, later};
 use sessions::store::{NewSession, SessionStore};
@@ -84,7 +84,7 @@ const PATIENT: Patience = Patience {
 
 /// A table of its own and how to reach it.
 pub async fn database() -> config::Database {
-    let mut database = match env::var(ENDPOINT) {
+    let database = match env::var(ENDPOINT) {
         Ok(endpoint) => {
             config::Database { table: format!("test-{:016x}", fastrand::u64(..)), ..engine::at(endpoint) }
         }
@@ -93,7 +93,7 @@ pub async fn database() -> config::Database {
             engine::serve(listener, Database::memory().unwrap()).unwrap()
         }
     };
-    let database = with_keys(database);
+    let mut database = with_keys(database);
     database.patience = PATIENT;
     assert!(engine::create_table(&engine::client(&database), &database.table).await.unwrap());
     database
@@ -167,7 +167,12 @@ impl Service {
     /// Sends an event as it is. What comes back has the form of every answer and shows no secret.
     pub async fn event(&self, event: &Value) -> Reply {
         secrets::plant(|secrets| secrets.add_event(event));
-        let event: Event = serde_json::from_value(event.clone()).unwrap();
+        self.deliver(&event.to_string()).await
+    }
+
+    /// Sends any JSON text, as Lambda delivers it.
+    pub async fn deliver(&self, event: &str) -> Reply {
+        let event: Event = serde_json::from_str(event).unwrap();
         let answer = self.app.answer(LambdaEvent::new(event, Context::default()), self.now).await;
         let reply = Reply::of(&serde_json::to_value(answer).unwrap());
         reply.check_form();
@@ -344,6 +349,7 @@ impl Call {
         self
     }
 
+    /// The event that it is.
     pub fn event(self) -> Value {
         self.0
     }
