@@ -3,7 +3,10 @@
 
 #[path = "../../examples/local/engine.rs"]
 pub mod engine;
+pub mod fault;
+pub mod log;
 pub mod proxy;
+pub mod world;
 
 #[path = "../../examples/local/token.rs"]
 pub mod token;
@@ -272,5 +275,9 @@ impl Call {
 
     pub async fn send(self, service: &Service) -> Reply {
         service.event(&self.0).await
+    }
+
+    pub fn into_event(self) -> Value {
+        self.0
     }
 }
