@@ -4,6 +4,7 @@
 #[path = "../../examples/local/engine.rs"]
 pub mod engine;
 pub mod fault;
+pub mod lambda;
 pub mod log;
 pub mod proxy;
 pub mod world;
