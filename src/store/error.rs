@@ -5,16 +5,15 @@ use std::error::Error;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// DynamoDB's refusals (400) that mean "later": throttling of every kind, requests in each other's way, and a user whose
-/// history fills a partition, until some of it goes.
+/// DynamoDB's refusals (400) that mean "later": throttling of every kind, and a user whose history fills a partition,
+/// until some of it goes. An item in the hands of a transaction is not among them: it is waited for.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
-const TRANSIENT: [&str; 7] = [
+const TRANSIENT: [&str; 6] = [
     "ItemCollectionSizeLimitExceededException",
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "ThrottlingException",
-    "TransactionConflictException",
     "TransactionInProgressException",
 ];
 
