@@ -135,7 +135,7 @@ const ACTIVITY: &str = "POST /sessions/update-activity";
 
 use Asker::{Admin, AdminSid, User, UserWithout};
 
-const SCENARIOS: [Scenario; 28] = [
+const SCENARIOS: [Scenario; 29] = [
     scenario(LIST, Admin),
     scenario(LIST, AdminSid),
     Scenario { settings: TABLE_ROLES, ..scenario(LIST, Admin) },
@@ -152,6 +152,7 @@ const SCENARIOS: [Scenario; 28] = [
     Scenario { settings: KNOWN_USERS, ..scenario(END_ALL, Admin) },
     Scenario { many: true, settings: &[("MAX_SESSIONS", "200")], ..scenario(END_ALL, Admin) },
     Scenario { signs_in: Some("d"), ..scenario(CREATE, UserWithout) },
+    Scenario { signs_in: Some("d"), settings: &[("MAX_SESSIONS", "4")], ..scenario(CREATE, UserWithout) },
     Scenario { signs_in: Some("b"), ..scenario(CREATE, UserWithout) },
     Scenario { signs_in: Some("d"), ..scenario(CREATE, User("c")) },
     scenario("GET /sessions/current", User("a")),
