@@ -38,37 +38,37 @@ async fn every_ending_writes_one_line() {
     let mut service = Service::with(&[("MAX_SESSIONS", "2")]).await;
 
     let (a, b) = (sign_in(&mut service, "a").await, sign_in(&mut service, "b").await);
-    assert_eq!(log.take_endings(), [json!(null); 0]);
+    assert_eq!(log.take_events("session_ended"), [json!(null); 0]);
     let c = sign_in(&mut service, "c").await;
-    assert_eq!(log.take_endings(), [line(Some("74"), &a, "evicted")]);
+    assert_eq!(log.take_events("session_ended"), [line(Some("74"), &a, "evicted")]);
 
     let target = format!("/sessions/user/74/session/{b}?reason=secret-note");
     service.delete(&target, &admin_token()).await.ok();
-    assert_eq!(log.take_endings(), [line(Some("1"), &b, "revoked_by_admin")]);
+    assert_eq!(log.take_events("session_ended"), [line(Some("1"), &b, "revoked_by_admin")]);
     service.pass(jiff::SignedDuration::from_secs(1));
     service.delete(&target, &admin_token()).await.ok();
-    assert_eq!(log.take_endings(), [json!(null); 0], "a repeat ends nothing");
+    assert_eq!(log.take_events("session_ended"), [json!(null); 0], "a repeat ends nothing");
 
     service.delete(&format!("/sessions/session/{c}"), &user_token("74")).await.ok();
-    assert_eq!(log.take_endings(), [line(Some("74"), &c, "revoked_by_user")]);
+    assert_eq!(log.take_events("session_ended"), [line(Some("74"), &c, "revoked_by_user")]);
 
     let (d, e) = (sign_in(&mut service, "d").await, sign_in(&mut service, "e").await);
     service.delete("/sessions/user/74?dry_run=true", &admin_token()).await.ok();
-    assert_eq!(log.take_endings(), [json!(null); 0], "a dry run ends nothing");
+    assert_eq!(log.take_events("session_ended"), [json!(null); 0], "a dry run ends nothing");
     service.delete("/sessions/logout-all", &user_token("74")).await.ok();
-    let mut endings = log.take_endings();
+    let mut endings = log.take_events("session_ended");
     endings.sort_by_key(|line| line["session_id"].to_string());
     assert_eq!(endings, [line(Some("74"), &d, "logout_all"), line(Some("74"), &e, "logout_all")]);
 
     let f = sign_in(&mut service, "f").await;
     let own = token::token("74", None, Some(&f), START + 9_000_000_000);
     service.delete("/sessions/logout", &own).await.ok();
-    assert_eq!(log.take_endings(), [line(Some("74"), &f, "logout")]);
+    assert_eq!(log.take_events("session_ended"), [line(Some("74"), &f, "logout")]);
 
     let g = sign_in(&mut service, "g").await;
     service.pass(jiff::SignedDuration::from_hours(720));
     sign_in(&mut service, "h").await;
-    assert_eq!(log.take_endings(), [line(None, &g, "expired")]);
+    assert_eq!(log.take_events("session_ended"), [line(None, &g, "expired")]);
 }
 
 #[tokio::test]

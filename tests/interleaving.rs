@@ -240,6 +240,27 @@ async fn ending_all_reads_once_where_users_must_be_known_too() {
 }
 
 #[tokio::test]
+async fn the_two_reads_before_an_admin_acts_on_a_user_are_side_by_side() {
+    let (service, proxy, mut other) = two_services(&[]).await;
+    let sid = other.sign_in("1", "admin's").await.id.to_string();
+    let token = token::token("1", Some("admin"), Some(&sid), START + 100_000);
+    for method in ["GET", "DELETE"] {
+        let mut held = proxy.hold();
+        let both = async {
+            let (one, two) = (held.recv().await.unwrap(), held.recv().await.unwrap());
+            proxy.let_go();
+            one.release();
+            two.release();
+        };
+        let send = Call::new(method, "/sessions/user/74").token(&token).send(&service);
+        // One after the other, the second would wait for the first to be let go, until the call's time is up.
+        let (reply, ()) = tokio::join!(send, both);
+        reply.ok();
+        assert_eq!(proxy.take_calls(), ["Query", "Query"]);
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_read_for_whom_the_token_refuses() {
     let (service, proxy, _) = two_services(&[("UNKNOWN_USERS", "not_found")]).await;
     for target in ["/sessions/user/75", "/sessions/user/75?include_inactive=true"] {

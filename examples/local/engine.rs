@@ -1,6 +1,7 @@
 //! The embedded DynamoDB, with the table as template.yaml defines it. Shared with the tests.
 
 use std::error::Error;
+use std::sync::LazyLock;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -58,7 +59,10 @@ pub fn client(database: &config::Database) -> Client {
 
 /// Makes the table; `false` when the database has it already.
 pub async fn create_table(client: &Client, name: &str) -> Result<bool> {
-    let template: Value = serde_norway::from_str(include_str!("../../template.yaml"))?;
+    // Some tests make a thousand tables, and reading the template takes longer than making one.
+    static TEMPLATE: LazyLock<Option<Value>> =
+        LazyLock::new(|| serde_norway::from_str(include_str!("../../template.yaml")).ok());
+    let template = TEMPLATE.as_ref().ok_or("template.yaml is no YAML")?;
     let table = &template["Resources"]["SessionTable"]["Properties"];
     let mut request = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
     for attribute in list(table, "AttributeDefinitions")? {

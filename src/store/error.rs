@@ -5,18 +5,15 @@ use std::error::Error;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// DynamoDB's answers that mean "later": throttling of every kind, requests in each other's way, and a user whose
-/// history fills a partition, until some of it goes.
+/// DynamoDB's refusals (400) that mean "later": throttling of every kind, and a user whose history fills a partition,
+/// until some of it goes. An item in the hands of a transaction is not among them: it is waited for.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
-const TRANSIENT: [&str; 9] = [
-    "InternalServerError",
+const TRANSIENT: [&str; 6] = [
     "ItemCollectionSizeLimitExceededException",
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
-    "ServiceUnavailable",
     "ThrottlingException",
-    "TransactionConflictException",
     "TransactionInProgressException",
 ];
 
@@ -71,8 +68,9 @@ impl StoreError {
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         let transient = match &error {
+            // With a status of success it is an answer that cannot be read, and what it answers may have happened.
             SdkError::ServiceError(answer) => {
-                answer.raw().status().is_server_error() || answer.err().code().is_some_and(is_transient)
+                !answer.raw().status().is_client_error() || answer.err().code().is_some_and(is_transient)
             }
             SdkError::ConstructionFailure(_) => false,
             _ => true,

@@ -245,7 +245,10 @@ impl SessionStore {
         let written = match transaction.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
             // One table, so one entry.
             Ok(answer) => self.count_write("TransactWriteItems", answer.consumed_capacity().first()),
-            Err(error) if lost_a_race(&error) => return Ok(false),
+            Err(error) if was_cancelled_for(&error, &RACES) => return Ok(false),
+            Err(error) if was_cancelled_for(&error, &FULL) => {
+                Err(StoreError::Unavailable { operation: "TransactWriteItems", source: error.into() })
+            }
             Err(error) => Err(StoreError::from_sdk("TransactWriteItems", error)),
         };
         for (session, ending) in endings {
@@ -393,23 +396,21 @@ enum Outcome {
     Absent,
 }
 
-/// Whether a transaction was cancelled only because other writes came first, or because DynamoDB asks to slow
-/// down: then nothing was written, and reading again and trying again is right.
-fn lost_a_race(error: &SdkError<TransactWriteItemsError, HttpResponse>) -> bool {
+/// Why a transaction was cancelled when other writes came first or DynamoDB asks to slow down: nothing was written, and
+/// reading again and trying again is right.
+const RACES: [&str; 4] =
+    ["ConditionalCheckFailed", "ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"];
+
+/// Likewise when the user's history fills a partition: trying again is right once some of it has gone.
+const FULL: [&str; 5] = [RACES[0], RACES[1], RACES[2], RACES[3], "ItemCollectionSizeLimitExceeded"];
+
+/// Whether a transaction was cancelled for these reasons and for no other.
+fn was_cancelled_for(error: &SdkError<TransactWriteItemsError, HttpResponse>, reasons: &[&str]) -> bool {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
     else {
         return false;
     };
-    let codes = || cancelled.cancellation_reasons().iter().filter_map(CancellationReason::code);
-    codes().any(|code| code != "None")
-        && codes().all(|code| {
-            matches!(
-                code,
-                "None"
-                    | "ConditionalCheckFailed"
-                    | "TransactionConflict"
-                    | "ThrottlingError"
-                    | "ProvisionedThroughputExceeded"
-            )
-        })
+    let codes = cancelled.cancellation_reasons().iter().filter_map(CancellationReason::code);
+    let mut codes = codes.filter(|code| *code != "None").peekable();
+    codes.peek().is_some() && codes.all(|code| reasons.contains(&code))
 }

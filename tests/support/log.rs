@@ -41,10 +41,10 @@ impl Log {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The audit lines since the last call, without their time.
-    pub fn take_endings(&self) -> Vec<Value> {
+    /// The lines of this event since the last call, without their time. The log is empty then.
+    pub fn take_events(&self, event: &str) -> Vec<Value> {
         let mut lines = self.take();
-        lines.retain(|line| line["event"] == "session_ended");
+        lines.retain(|line| line["event"] == event);
         for line in &mut lines {
             assert!(line.as_object_mut().unwrap().remove("timestamp").is_some());
         }

@@ -3,9 +3,12 @@
 
 #[path = "../../examples/local/engine.rs"]
 pub mod engine;
+pub mod fault;
+pub mod lambda;
 pub mod log;
 pub mod proxy;
 pub mod secrets;
+pub mod world;
 
 #[path = "../../examples/local/token.rs"]
 pub mod token;

@@ -1,20 +1,23 @@
-//! Between the service and its engine, on the wire: counts the calls, and lets a test act between two of them.
+//! Between the service and its engine, on the wire: counts the calls, lets a test act between two of them, and makes
+//! calls meet faults.
 
 use std::sync::{Arc, Mutex};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sessions::config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
+
+use super::fault::{Engine, Fault, SLOW, body, message, refusal};
 
 /// A call that waits to be let through.
 pub struct Held {
     /// The operation, such as `TransactWriteItems`.
     pub operation: String,
-    /// What goes back to the client instead of the engine's answer.
-    release: oneshot::Sender<Option<String>>,
+    release: oneshot::Sender<Option<Vec<u8>>>,
 }
 
 impl Held {
@@ -25,15 +28,16 @@ impl Held {
 
     /// Answers it in the engine's place, as DynamoDB refuses.
     pub fn refuse(self, exception: &str, extra: Value) {
-        let mut refusal =
-            json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{exception}"), "message": exception});
-        refusal.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        self.release.send(Some(http("400 Bad Request", &refusal.to_string()))).unwrap();
+        self.answer(400, &refusal(exception, extra).to_string());
     }
 
     /// Answers it in the engine's place with a text that is no JSON.
     pub fn break_off(self, text: &str) {
-        self.release.send(Some(http("200 OK", text))).unwrap();
+        self.answer(200, text);
+    }
+
+    fn answer(self, status: u16, body: &str) {
+        self.release.send(Some(message(status, "application/x-amz-json-1.0", body))).unwrap();
     }
 }
 
@@ -41,8 +45,7 @@ impl Held {
 pub struct Proxy {
     /// How to reach the engine through it.
     pub database: config::Database,
-    calls: Arc<Mutex<Vec<Call>>>,
-    hold: Arc<Mutex<Option<UnboundedSender<Held>>>>,
+    shared: Arc<Shared>,
 }
 
 /// A call as it went over the wire.
@@ -51,20 +54,70 @@ pub struct Call {
     pub body: Value,
 }
 
+/// What the connections have in common.
+struct Shared {
+    engine: String,
+    calls: Mutex<Vec<Call>>,
+    hold: Mutex<Option<UnboundedSender<Held>>>,
+    trouble: Mutex<Option<Trouble>>,
+    /// Whether stalled calls go on.
+    stalled: watch::Sender<bool>,
+    /// How many calls are on their way, and how many have been answered.
+    under_way: watch::Sender<usize>,
+    answered: watch::Sender<usize>,
+    /// Whether the fault has struck, and the engine has been asked where it is.
+    struck: watch::Sender<bool>,
+}
+
+/// Which calls meet a fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble {
+    pub fault: Fault,
+    /// So many of the calls that it can meet get through first.
+    pub after: usize,
+    /// Whether it strikes every call from then on, or one.
+    pub lasts: bool,
+}
+
+impl Trouble {
+    /// What this call meets; counts it.
+    fn meet(&mut self, operation: &str) -> Option<Fault> {
+        if !self.fault.can_meet(operation) {
+            return None;
+        }
+        if self.after > 0 {
+            self.after -= 1;
+            return None;
+        }
+        if !self.lasts {
+            self.after = usize::MAX;
+        }
+        Some(self.fault)
+    }
+}
+
 impl Proxy {
     pub async fn before(database: &config::Database) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let engine = database.endpoint.clone().unwrap().replace("http://", "");
+        let shared = Arc::new(Shared {
+            engine: address(database),
+            calls: Mutex::default(),
+            hold: Mutex::default(),
+            trouble: Mutex::default(),
+            stalled: watch::Sender::new(true),
+            under_way: watch::Sender::new(0),
+            answered: watch::Sender::new(0),
+            struck: watch::Sender::new(false),
+        });
         let proxy = Self {
             database: config::Database { endpoint: Some(endpoint), ..database.clone() },
-            calls: Arc::default(),
-            hold: Arc::default(),
+            shared: shared.clone(),
         };
-        let (calls, hold) = (proxy.calls.clone(), proxy.hold.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, engine.clone(), calls.clone(), hold.clone()));
+                let shared = shared.clone();
+                tokio::spawn(async move { shared.serve(client).await });
             }
         });
         proxy
@@ -72,7 +125,7 @@ impl Proxy {
 
     /// The calls since the last time.
     pub fn take(&self) -> Vec<Call> {
-        std::mem::take(&mut *self.calls.lock().unwrap())
+        std::mem::take(&mut *self.shared.calls.lock().unwrap())
     }
 
     /// The operations called since the last time.
@@ -83,51 +136,136 @@ impl Proxy {
     /// From now on every call waits until the test has seen it and lets it go.
     pub fn hold(&self) -> UnboundedReceiver<Held> {
         let (sender, receiver) = unbounded_channel();
-        *self.hold.lock().unwrap() = Some(sender);
+        *self.shared.hold.lock().unwrap() = Some(sender);
         receiver
     }
 
     /// Calls go through by themselves again.
     pub fn let_go(&self) {
-        *self.hold.lock().unwrap() = None;
+        *self.shared.hold.lock().unwrap() = None;
+    }
+
+    /// From now on calls meet this.
+    pub fn trouble(&self, trouble: Trouble) {
+        *self.shared.trouble.lock().unwrap() = Some(trouble);
+        self.shared.stalled.send_replace(false);
+        self.shared.struck.send_replace(false);
+    }
+
+    /// Waits until the fault has struck.
+    pub async fn struck(&self) {
+        self.shared.struck.subscribe().wait_for(|struck| *struck).await.unwrap();
+    }
+
+    /// Waits until so many calls in all have been answered.
+    pub async fn answered(&self, calls: usize) {
+        self.shared.answered.subscribe().wait_for(|answered| *answered >= calls).await.unwrap();
+    }
+
+    /// New calls get through again; those that are stalled still are.
+    pub fn heal(&self) {
+        *self.shared.trouble.lock().unwrap() = None;
+    }
+
+    /// Lets stalled calls go on, and waits until all calls have got where they can get.
+    pub async fn settle(&self) {
+        self.shared.stalled.send_replace(true);
+        self.shared.under_way.subscribe().wait_for(|calls| *calls == 0).await.unwrap();
     }
 }
 
-async fn serve(
-    mut client: TcpStream,
-    engine: String,
-    calls: Arc<Mutex<Vec<Call>>>,
-    hold: Arc<Mutex<Option<UnboundedSender<Held>>>>,
-) {
-    let mut engine = TcpStream::connect(engine).await.unwrap();
-    while let Some(request) = read_message(&mut client).await {
-        let operation = operation(&request);
-        let body = body(&request);
-        calls.lock().unwrap().push(Call { operation: operation.clone(), body });
-        let sender = hold.lock().unwrap().clone();
-        if let Some(sender) = sender {
-            let (release, released) = oneshot::channel();
-            let _nobody_looks = sender.send(Held { operation, release });
-            if let Ok(Some(answer)) = released.await {
-                client.write_all(answer.as_bytes()).await.unwrap();
-                continue;
+impl Shared {
+    async fn serve(&self, mut client: TcpStream) {
+        let mut engine = TcpStream::connect(&self.engine).await.unwrap();
+        while let Some(request) = read_message(&mut client).await {
+            self.under_way.send_modify(|calls| *calls += 1);
+            let goes_on = self.pass(&request, &mut client, &mut engine).await;
+            self.under_way.send_modify(|calls| *calls -= 1);
+            if goes_on.is_none() {
+                return;
             }
         }
-        engine.write_all(&request).await.unwrap();
-        let Some(answer) = read_message(&mut engine).await else { return };
-        if client.write_all(&answer).await.is_err() {
-            return;
+    }
+
+    /// One call and what comes back; `None` when the connection is over.
+    async fn pass(&self, request: &[u8], client: &mut TcpStream, engine: &mut TcpStream) -> Option<()> {
+        let operation = operation(request);
+        let call =
+            Call { operation: operation.clone(), body: serde_json::from_slice(body(request)).unwrap() };
+        let actions = call.body["TransactItems"].as_array().map_or(0, Vec::len);
+        self.calls.lock().unwrap().push(call);
+        let fault = self.trouble.lock().unwrap().as_mut().and_then(|trouble| trouble.meet(&operation));
+        let hold = self.hold.lock().unwrap().clone();
+        if let Some(hold) = hold {
+            let (release, released) = oneshot::channel();
+            let _nobody_looks = hold.send(Held { operation, release });
+            if let Ok(Some(answer)) = released.await {
+                return client.write_all(&answer).await.ok();
+            }
+        }
+        let answer = match fault {
+            None => Some(ask(engine, request).await?),
+            Some(fault) => self.strike(fault, request, actions, engine).await,
+        };
+        client.write_all(&answer?).await.ok()?;
+        self.answered.send_modify(|calls| *calls += 1);
+        (!matches!(fault, Some(Fault::Half(_) | Fault::NoHttp(_)))).then_some(())
+    }
+
+    /// What comes back of a call that meets a fault.
+    async fn strike(
+        &self,
+        fault: Fault,
+        request: &[u8],
+        actions: usize,
+        engine: &mut TcpStream,
+    ) -> Option<Vec<u8>> {
+        let done = match fault.engine() {
+            Engine::Done => Some(ask(engine, request).await?),
+            Engine::Unasked => None,
+        };
+        self.struck.send_replace(true);
+        match fault {
+            Fault::Slow(_) => sleep(SLOW).await,
+            Fault::Stalled(_) => drop(self.stalled.subscribe().wait_for(|goes_on| *goes_on).await.ok()?),
+            _ => return fault.instead(actions, done.as_deref()),
+        }
+        match done {
+            Some(answer) => Some(answer),
+            None => ask(engine, request).await,
         }
     }
 }
 
-fn http(status: &str, body: &str) -> String {
-    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.0");
-    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+/// One call of a test itself, without the SDK, which takes its time in a debug build: tests with a thousand tables fill
+/// and read them so.
+pub async fn call(database: &config::Database, operation: &str, body: &Value) -> Value {
+    let mut engine = TcpStream::connect(address(database)).await.unwrap();
+    let body = body.to_string();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: engine\r\nx-amz-target: DynamoDB_20120810.{operation}\r\n\
+         content-type: application/x-amz-json-1.0\r\nauthorization: AWS4-HMAC-SHA256 \
+         Credential=local/20400101/eu-central-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n\
+         x-amz-date: 20400101T000000Z\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = ask(&mut engine, (head + &body).as_bytes()).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{operation}: {}", String::from_utf8_lossy(&answer));
+    serde_json::from_slice(super::fault::body(&answer)).unwrap()
+}
+
+/// Where the engine listens.
+fn address(database: &config::Database) -> String {
+    database.endpoint.as_deref().unwrap().replace("http://", "")
+}
+
+async fn ask(engine: &mut TcpStream, request: &[u8]) -> Option<Vec<u8>> {
+    engine.write_all(request).await.ok()?;
+    read_message(engine).await
 }
 
 /// A whole HTTP/1.1 message with a Content-Length; `None` at the end of the connection.
-async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(super) async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut message = Vec::new();
     loop {
         let head = message.windows(4).position(|window| window == b"\r\n\r\n");
@@ -151,11 +289,6 @@ fn header(head: &[u8], name: &str) -> Option<String> {
         known.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
     };
     head.lines().find_map(value)
-}
-
-fn body(request: &[u8]) -> Value {
-    let head = request.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    serde_json::from_slice(&request[head + 4..]).unwrap()
 }
 
 fn operation(request: &[u8]) -> String {

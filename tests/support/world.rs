@@ -1,0 +1,151 @@
+//! A few users with their sessions, copied into a table for each of many cases; and what is in such a table afterwards.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sessions::config;
+
+use super::proxy::{self, Proxy};
+use super::{Service, admin_token, database, engine};
+
+/// What is there before every request: made once, and copied into a table for each case.
+pub struct World {
+    /// The request that makes a table.
+    table: Value,
+    pub items: Vec<Value>,
+    ids: HashMap<String, String>,
+}
+
+impl World {
+    /// User 74 has an ended session and three live ones, or 101; user 1 has one, and the role in the table too.
+    /// What they did, they did from `start` on.
+    pub async fn new(start: Timestamp, many: bool) -> Self {
+        let engine = database().await;
+        let proxy = Proxy::before(&engine).await;
+        let database = config::Database { table: "world".into(), ..proxy.database.clone() };
+        engine::create_table(&engine::client(&database), &database.table).await.unwrap();
+        let table = proxy.take().remove(0).body;
+        let mut service = Service::on(database, &[("MAX_SESSIONS", "200")]);
+        service.now = start;
+        let mut ids = HashMap::from([("none".into(), "01900000-0000-7000-8000-000000000000".into())]);
+        let devices = ["ended", "a", "b", "c"].map(str::to_owned).into_iter();
+        for device in devices.chain((0..if many { 98 } else { 0 }).map(|n| format!("more-{n}"))) {
+            let id = service.sign_in("74", &device).await.id.to_string();
+            if device == "ended" {
+                service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
+            }
+            ids.insert(device, id);
+        }
+        ids.insert("admin's".into(), service.sign_in("1", "admin's").await.id.to_string());
+        let mut items = scan(&service.database).await;
+        for item in items.iter_mut().filter(|item| item["user_id"]["S"] == "1") {
+            item["role"] = json!({"S": "admin"});
+        }
+        Self { table, items, ids }
+    }
+
+    pub fn id(&self, device: &str) -> &str {
+        &self.ids[device]
+    }
+
+    /// A table of this name with all of it.
+    pub async fn copy(&self, database: &config::Database, name: &str) -> config::Database {
+        // A region of its own too, since the SDK counts retries by region.
+        let database = config::Database { table: name.into(), region: name.into(), ..database.clone() };
+        let mut table = self.table.clone();
+        table["TableName"] = name.into();
+        proxy::call(&database, "CreateTable", &table).await;
+        for items in self.items.chunks(25) {
+            let writes: Vec<_> = items.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
+            proxy::call(&database, "BatchWriteItem", &json!({"RequestItems": {name: writes}})).await;
+        }
+        database
+    }
+}
+
+pub async fn scan(database: &config::Database) -> Vec<Value> {
+    let mut answer = proxy::call(database, "Scan", &json!({"TableName": database.table})).await;
+    serde_json::from_value(answer["Items"].take()).unwrap()
+}
+
+fn text<'i>(item: &'i Value, name: &str) -> &'i str {
+    item[name]["S"].as_str().unwrap_or_default()
+}
+
+fn number(item: &Value, name: &str) -> i64 {
+    item[name]["N"].as_str().map_or(0, |number| number.parse().unwrap())
+}
+
+/// What is in the table about user 74.
+#[derive(Debug)]
+pub struct State(BTreeMap<String, Value>);
+
+impl State {
+    pub async fn of(database: &config::Database) -> Self {
+        Self::new(&scan(database).await)
+    }
+
+    pub fn new(items: &[Value]) -> Self {
+        let mine = items.iter().filter(|item| text(item, "user_id") == "74");
+        Self(mine.map(|item| (text(item, "sk").to_owned(), item.clone())).collect())
+    }
+
+    pub fn sessions(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().filter_map(|(sk, item)| Some((sk.strip_prefix("session#")?, item)))
+    }
+
+    pub fn version(&self) -> i64 {
+        number(&self.0["profile"], "version")
+    }
+
+    pub fn has_ended(&self, id: &str) -> bool {
+        self.0.get(&format!("session#{id}")).is_some_and(|item| item["ended_at"].is_object())
+    }
+
+    pub fn live(&self) -> usize {
+        self.sessions().filter(|(_, item)| item["live_sk"].is_object()).count()
+    }
+
+    /// Every attribute of every item; a session that was not there `before` has no name.
+    pub fn whole(&self, before: &Self) -> String {
+        let items: Vec<_> = self.0.values().map(Value::to_string).collect();
+        unnamed(&items.join("\n"), before, self)
+    }
+
+    /// Who is live, who ended and how, and who was active since `before`; but not exactly when.
+    pub fn shape(&self, before: &Self) -> String {
+        let sessions = self.sessions().map(|(id, item)| {
+            let receipt = ["live_sk", "ended_by", "end_reason", "end_note"].map(|name| text(item, name));
+            let was_active = before
+                .0
+                .get(text(item, "sk"))
+                .is_none_or(|was| item["last_activity"] != was["last_activity"]);
+            format!("{id} {receipt:?} {was_active}")
+        });
+        unnamed(&sessions.collect::<Vec<_>>().join("\n"), before, self)
+    }
+
+    /// What holds at every instant, whatever happened since `before`.
+    pub fn check(&self, before: &Self, cap: usize) {
+        for (id, item) in self.sessions() {
+            let ended = item["ended_at"].is_object();
+            assert_ne!(ended, item["live_sk"].is_object(), "{id} is live or ended");
+            assert_eq!(ended, item["end_reason"].is_object(), "{id} has a whole receipt");
+        }
+        for (id, item) in before.sessions() {
+            let now = self.0.get(&format!("session#{id}")).expect("no session is lost");
+            if before.has_ended(id) {
+                assert_eq!(now, item, "the first receipt of {id} stays");
+            }
+        }
+        assert!(self.live() <= cap.max(before.live()), "{} live", self.live());
+    }
+}
+
+/// `text` with "new" for the name of each session that was not there `before`.
+pub fn unnamed(text: &str, before: &State, now: &State) -> String {
+    let new =
+        now.0.keys().filter(|sk| !before.0.contains_key(*sk)).filter_map(|sk| sk.strip_prefix("session#"));
+    new.fold(text.to_owned(), |text, id| text.replace(id, "new"))
+}
