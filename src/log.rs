@@ -3,6 +3,8 @@
 //! No address, no user agent, no note, no fingerprint and no token is ever logged: they are in the table, for those
 //! who may read it.
 
+use std::panic::PanicHookInfo;
+
 use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -44,4 +46,9 @@ pub fn session_end_unconfirmed(user: &UserId, session: SessionId, ending: &Endin
         reason = ending.reason.as_str(),
         "session may have ended"
     );
+}
+
+/// The line of a panic: where, and not what it says, which may quote the request.
+pub fn panicked(panic: &PanicHookInfo<'_>) {
+    tracing::error!(location = panic.location().map(tracing::field::display), "panicked");
 }

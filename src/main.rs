@@ -1,6 +1,7 @@
 //! The cold start: settings, store, a first read, and the loop that takes events from Lambda.
 
 use std::io::{Write, stdout};
+use std::panic;
 
 use jiff::Timestamp;
 use lambda_http::lambda_runtime::{self, Error, LambdaEvent, service_fn};
@@ -11,6 +12,7 @@ use sessions::log;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing::subscriber::set_global_default(log::lines(stdout))?;
+    panic::set_hook(Box::new(log::panicked));
     let config = Config::from_env().inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let app = &App::new(config);
     app.prime().await;

@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use serde_json::Value;
 use sessions::config::Database;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::Result;
-use crate::runtime::Runtime;
+use crate::support::lambda::{Answer, Runtime};
 use crate::tls::Trust;
 
 /// A function to be measured.
@@ -33,7 +32,7 @@ pub struct World {
     pub database: Database,
     pub trust: Trust,
     pub secret: &'static str,
-    pub event: Arc<str>,
+    pub event: Value,
 }
 
 /// One life of a process.
@@ -51,7 +50,7 @@ pub struct Life {
     /// The most memory that was resident, in bytes.
     pub memory: u64,
     /// The first answer.
-    pub answer: Vec<u8>,
+    pub answer: Value,
 }
 
 /// The longest wait for one answer.
@@ -63,26 +62,21 @@ const WARM_UP: usize = 20;
 impl Contender {
     /// Starts it, makes the first call and `calls` warm ones, and ends it.
     pub async fn live(&self, world: &World, calls: usize) -> Result<Life> {
-        let mut runtime = Runtime::start().await?;
-        runtime.send(&world.event);
-        let start = Instant::now();
-        let process = self.spawn(world, &runtime.address)?;
-        let first = self.answer(&mut runtime).await?;
+        let mut runtime = Runtime::run(self.command(world)).await;
+        let first = self.call(&mut runtime, world).await?;
         for _ in 0..WARM_UP {
-            runtime.send(&world.event);
-            self.answer(&mut runtime).await?;
+            self.call(&mut runtime, world).await?;
         }
-        let id = process.id().ok_or("it has ended")?;
+        let id = runtime.id().ok_or("it has ended")?;
         let before = cpu_time(id)?;
         let mut warm = Vec::with_capacity(calls);
         for _ in 0..calls {
-            runtime.send(&world.event);
-            let call = self.answer(&mut runtime).await?;
+            let call = self.call(&mut runtime, world).await?;
             warm.push(call.answered - call.delivered);
         }
         Ok(Life {
-            init: first.delivered - start,
-            cold: first.answered - start,
+            init: first.delivered - runtime.started,
+            cold: first.answered - runtime.started,
             first: first.answered - first.delivered,
             warm,
             cpu: (cpu_time(id)? - before) / u32::try_from(calls)?,
@@ -91,20 +85,17 @@ impl Contender {
         })
     }
 
-    async fn answer(&self, runtime: &mut Runtime) -> Result<crate::runtime::Call> {
-        let answer = tokio::time::timeout(PATIENCE, runtime.answer()).await;
+    async fn call(&self, runtime: &mut Runtime, world: &World) -> Result<Answer> {
+        let answer = tokio::time::timeout(PATIENCE, runtime.invoke(&world.event)).await;
         let answer = answer.map_err(|_| format!("{} does not answer", self.name))?;
-        answer.ok_or_else(|| format!("{} has ended", self.name).into())
+        answer.map_err(|outcome| format!("{}: {outcome:?}", self.name).into())
     }
 
-    fn spawn(&self, world: &World, api: &str) -> Result<Child> {
+    fn command(&self, world: &World) -> Command {
         let Database { table, region, endpoint, access_key_id, secret_access_key, .. } = &world.database;
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]).current_dir(&self.folder).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("AWS_LAMBDA_RUNTIME_API", api).env("AWS_LAMBDA_FUNCTION_NAME", "bench");
-        command.env("AWS_LAMBDA_FUNCTION_VERSION", "1").env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
-        command.env("AWS_LAMBDA_LOG_GROUP_NAME", "bench").env("AWS_LAMBDA_LOG_STREAM_NAME", "bench");
         command.env("AWS_REGION", region).env("AWS_DEFAULT_REGION", region);
         command.env("AWS_ENDPOINT_URL_DYNAMODB", endpoint.as_deref().unwrap_or_default());
         command.env("AWS_ACCESS_KEY_ID", access_key_id).env("AWS_SECRET_ACCESS_KEY", secret_access_key);
@@ -112,8 +103,7 @@ impl Contender {
         command.env("NODE_EXTRA_CA_CERTS", &world.trust.test_root);
         command.env("TABLE_NAME", table).env("JWT_SECRET", world.secret);
         command.envs(self.environment.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-        command.spawn().map_err(|error| format!("{} does not start: {error}", self.name).into())
+        command
     }
 
     /// The files that are deployed, in bytes.

@@ -7,14 +7,11 @@
 
 #[path = "../../examples/local/demo.rs"]
 mod demo;
-#[path = "../../examples/local/engine.rs"]
-mod engine;
-#[path = "../../examples/local/token.rs"]
-mod token;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 mod contender;
 mod report;
-mod runtime;
 mod tls;
 
 use std::env;
@@ -22,19 +19,19 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use dynoxide::Database;
 use jiff::Timestamp;
 use lexopt::Arg::Long;
 use lexopt::ValueExt;
 use serde_json::{Value, json};
-use sessions::config::{self, Config};
+use sessions::config;
 use sessions::store::SessionStore;
 use tokio::net::TcpListener;
 
 use contender::{Contender, World};
 use report::{Measured, Report};
+use support::{engine, token};
 
 /// Whatever goes wrong ends the benchmark.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -166,30 +163,18 @@ async fn world(folder: &Path) -> Result<World> {
     let plain = engine::serve(listener, Database::memory()?)?;
     let client = engine::client(&plain);
     engine::create_table(&client, &plain.table).await?;
-    let settings = settings(&plain)?;
-    demo::fill(&client, &plain.table, &SessionStore::new(&plain, settings.policy), Timestamp::now()).await?;
+    let policy = support::settings(plain.clone(), &[]).policy;
+    demo::fill(&client, &plain.table, &SessionStore::new(&plain, policy), Timestamp::now()).await?;
     let (port, trust) = tls::serve(address, folder).await?;
     let database = config::Database { endpoint: Some(format!("https://localhost:{port}")), ..plain };
     Ok(World { database, trust, secret: token::SECRET, event: event()? })
 }
 
-fn settings(database: &config::Database) -> Result<Config> {
-    let known = [
-        ("TABLE_NAME", database.table.as_str()),
-        ("AWS_REGION", &database.region),
-        ("AWS_ACCESS_KEY_ID", &database.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY", &database.secret_access_key),
-        ("JWT_SECRET", token::SECRET),
-    ];
-    let find = |name: &str| known.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
-    Ok(Config::from_vars(&find)?)
-}
-
-fn event() -> Result<Arc<str>> {
+fn event() -> Result<Value> {
     let mut event: Value = serde_json::from_str(include_str!("../../events/admin-lists-sessions.json"))?;
     let token = token::token("1", Some("admin"), None, Timestamp::now().as_second() + 3600);
     event["headers"]["authorization"] = json!(format!("Bearer {token}"));
-    Ok(event.to_string().into())
+    Ok(event)
 }
 
 /// A contender that answers something else does something else.

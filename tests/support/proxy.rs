@@ -1,6 +1,7 @@
 //! Between the service and its engine, on the wire: counts the calls, lets a test act between two of them, and makes
 //! calls meet faults.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -58,6 +59,7 @@ pub struct Call {
 struct Shared {
     engine: String,
     calls: Mutex<Vec<Call>>,
+    connections: AtomicUsize,
     hold: Mutex<Option<UnboundedSender<Held>>>,
     trouble: Mutex<Option<Trouble>>,
     /// Whether stalled calls go on.
@@ -103,6 +105,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             engine: address(database),
             calls: Mutex::default(),
+            connections: AtomicUsize::new(0),
             hold: Mutex::default(),
             trouble: Mutex::default(),
             stalled: watch::Sender::new(true),
@@ -117,10 +120,16 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = shared.clone();
+                shared.connections.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(async move { shared.serve(client).await });
             }
         });
         proxy
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// The calls since the last time.
@@ -157,7 +166,13 @@ impl Proxy {
         self.shared.struck.subscribe().wait_for(|struck| *struck).await.unwrap();
     }
 
-    /// Waits until so many calls in all have been answered.
+    /// Counts from here.
+    pub fn forget(&self) {
+        self.shared.calls.lock().unwrap().clear();
+        self.shared.answered.send_replace(0);
+    }
+
+    /// Waits until so many calls have been answered.
     pub async fn answered(&self, calls: usize) {
         self.shared.answered.subscribe().wait_for(|answered| *answered >= calls).await.unwrap();
     }
