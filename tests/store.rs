@@ -112,6 +112,37 @@ async fn a_lowered_cap_is_honoured_at_the_next_sign_in_whatever_the_number() {
     assert_eq!(live_ids(&narrow, at(1000)).await, [new.session.id, ids[229], ids[228]]);
 }
 
+/// Signs in as many devices as are missing to this many live ones; the last moment of it.
+async fn fill(store: &SessionStore, count: usize, from: i64) -> i64 {
+    let missing = count - live(store, at(from)).await.len();
+    let end = from + missing as i64;
+    for second in from + 1..=end {
+        sign_in(store, &format!("device {second}"), at(second)).await;
+    }
+    end
+}
+
+/// A transaction takes 100 actions: the version, the session and 98 endings, or the version and 99 endings.
+#[tokio::test]
+async fn what_just_fits_into_a_transaction_and_what_just_does_not_ends_whole() {
+    let (wide, database) = store(1000).await;
+    let narrow = SessionStore::new(&database, policy(1));
+    let mut second = 0;
+    for count in [98, 100] {
+        second = fill(&wide, count, second).await + 1;
+        let new = sign_in(&narrow, &format!("new {count}"), at(second)).await;
+        assert_eq!(new.evicted.len(), count);
+        assert_eq!(live_ids(&wide, at(second)).await, [new.session.id]);
+    }
+    for count in [99, 100] {
+        second = fill(&wide, count, second).await;
+        let ended = wide.end_all(&user("74"), None, &ended_by("1", at(second))).await.unwrap();
+        assert_eq!(ended.len(), count);
+        assert!(ended.is_sorted_by_key(|session| std::cmp::Reverse(session.id)));
+        assert_eq!(live_ids(&wide, at(second)).await, []);
+    }
+}
+
 #[tokio::test]
 async fn a_refresh_honours_a_lowered_cap_and_keeps_its_own_session() {
     let (wide, database) = store(5).await;
