@@ -214,6 +214,27 @@ async fn end_all_keeps_the_one_it_is_told_to_keep() {
     assert!(store.end_all(&user("74"), Some(b.id), &ended_by("1", at(4))).await.unwrap().is_empty());
 }
 
+/// As when the answer to a write is lost and the SDK writes again.
+#[tokio::test]
+async fn an_ending_that_finds_its_own_receipt_was_the_first() {
+    let (store, _) = store(3).await;
+    let id = sign_in(&store, "a", at(0)).await.session.id;
+    for (by, first) in [("1", true), ("1", true), ("2", false)] {
+        let end = store.end(&user("74"), id, &ended_by(by, at(1))).await.unwrap().unwrap();
+        assert_eq!((end.first, end.session.ended), (first, Some(ended_by("1", at(1)))));
+    }
+}
+
+/// As when the clocks of two processes differ.
+#[tokio::test]
+async fn nothing_ends_before_it_began() {
+    let (store, _) = store(3).await;
+    let session = sign_in(&store, "a", at(10)).await.session;
+    let ended = store.end_all(&user("74"), None, &ended_by("1", at(5))).await.unwrap();
+    assert_eq!(ended[0].ended, Some(ended_by("1", at(10))));
+    assert_eq!(store.session(&user("74"), session.id).await.unwrap().unwrap().ended, ended[0].ended);
+}
+
 #[tokio::test]
 async fn activity_is_written_at_most_once_an_interval_and_never_revives() {
     let (store, _) = store(3).await;
