@@ -112,6 +112,37 @@ async fn a_lowered_cap_is_honoured_at_the_next_sign_in_whatever_the_number() {
     assert_eq!(live_ids(&narrow, at(1000)).await, [new.session.id, ids[229], ids[228]]);
 }
 
+/// Signs in as many devices as are missing to this many live ones; the last moment of it.
+async fn fill(store: &SessionStore, count: usize, from: i64) -> i64 {
+    let missing = count - live(store, at(from)).await.len();
+    let end = from + missing as i64;
+    for second in from + 1..=end {
+        sign_in(store, &format!("device {second}"), at(second)).await;
+    }
+    end
+}
+
+/// A transaction takes 100 actions: the version, the session and 98 endings, or the version and 99 endings.
+#[tokio::test]
+async fn what_just_fits_into_a_transaction_and_what_just_does_not_ends_whole() {
+    let (wide, database) = store(1000).await;
+    let narrow = SessionStore::new(&database, policy(1));
+    let mut second = 0;
+    for count in [98, 100] {
+        second = fill(&wide, count, second).await + 1;
+        let new = sign_in(&narrow, &format!("new {count}"), at(second)).await;
+        assert_eq!(new.evicted.len(), count);
+        assert_eq!(live_ids(&wide, at(second)).await, [new.session.id]);
+    }
+    for count in [99, 100] {
+        second = fill(&wide, count, second).await;
+        let ended = wide.end_all(&user("74"), None, &ended_by("1", at(second))).await.unwrap();
+        assert_eq!(ended.len(), count);
+        assert!(ended.is_sorted_by_key(|session| std::cmp::Reverse(session.id)));
+        assert_eq!(live_ids(&wide, at(second)).await, []);
+    }
+}
+
 #[tokio::test]
 async fn a_refresh_honours_a_lowered_cap_and_keeps_its_own_session() {
     let (wide, database) = store(5).await;
@@ -184,6 +215,27 @@ async fn end_all_keeps_the_one_it_is_told_to_keep() {
     assert_eq!(ended.iter().map(|session| session.id).collect::<Vec<_>>(), [a.id]);
     assert_eq!(live_ids(&store, at(3)).await, [b.id]);
     assert!(store.end_all(&user("74"), None, Some(b.id), &ended_by("1", at(4))).await.unwrap().is_empty());
+}
+
+/// As when the answer to a write is lost and the SDK writes again.
+#[tokio::test]
+async fn an_ending_that_finds_its_own_receipt_was_the_first() {
+    let (store, _) = store(3).await;
+    let id = sign_in(&store, "a", at(0)).await.session.id;
+    for (by, first) in [("1", true), ("1", true), ("2", false)] {
+        let end = store.end(&user("74"), id, &ended_by(by, at(1))).await.unwrap().unwrap();
+        assert_eq!((end.first, end.session.ended), (first, Some(ended_by("1", at(1)))));
+    }
+}
+
+/// As when the clocks of two processes differ.
+#[tokio::test]
+async fn nothing_ends_before_it_began() {
+    let (store, _) = store(3).await;
+    let session = sign_in(&store, "a", at(10)).await.session;
+    let ended = store.end_all(&user("74"), None, &ended_by("1", at(5))).await.unwrap();
+    assert_eq!(ended[0].ended, Some(ended_by("1", at(10))));
+    assert_eq!(store.session(&user("74"), session.id).await.unwrap().unwrap().ended, ended[0].ended);
 }
 
 #[tokio::test]
