@@ -136,7 +136,7 @@ async fn what_just_fits_into_a_transaction_and_what_just_does_not_ends_whole() {
     }
     for count in [99, 100] {
         second = fill(&wide, count, second).await;
-        let ended = wide.end_all(&user("74"), None, &ended_by("1", at(second))).await.unwrap();
+        let ended = wide.end_all(&user("74"), None, None, &ended_by("1", at(second))).await.unwrap();
         assert_eq!(ended.len(), count);
         assert!(ended.is_sorted_by_key(|session| std::cmp::Reverse(session.id)));
         assert_eq!(live_ids(&wide, at(second)).await, []);
@@ -233,7 +233,7 @@ async fn an_ending_that_finds_its_own_receipt_was_the_first() {
 async fn nothing_ends_before_it_began() {
     let (store, _) = store(3).await;
     let session = sign_in(&store, "a", at(10)).await.session;
-    let ended = store.end_all(&user("74"), None, &ended_by("1", at(5))).await.unwrap();
+    let ended = store.end_all(&user("74"), None, None, &ended_by("1", at(5))).await.unwrap();
     assert_eq!(ended[0].ended, Some(ended_by("1", at(10))));
     assert_eq!(store.session(&user("74"), session.id).await.unwrap().unwrap().ended, ended[0].ended);
 }
