@@ -32,12 +32,16 @@ function init(args)
   end
 end
 
-local function send(caller, method, path)
-  return wrk.format(method, "/sessions" .. path, { Authorization = "Bearer " .. tokens[caller] })
+local function send(caller, method, path, body)
+  local headers = { Authorization = "Bearer " .. tokens[caller], ["Content-Type"] = "application/json" }
+  return wrk.format(method, "/sessions" .. path, headers, body)
 end
 
+-- More devices than a user may have sessions, so that some are refreshed and some evicted.
+local DEVICES = 8
+
 local function create(user)
-  return send(user, "POST", "/create")
+  return send(user, "POST", "/create", ('{"device_fingerprint":"device %d"}'):format(math.random(DEVICES)))
 end
 
 -- Ends one of this thread's sessions with `how`, the newest: the older ones have mostly ended by now.
