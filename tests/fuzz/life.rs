@@ -120,7 +120,7 @@ impl Life {
             call = call.with("/pathParameters", json!({"user_id": user, "session_id": session}));
         }
         let agent = AGENTS.split('|').nth(plan.device).unwrap();
-        if plan.device % 2 == 0 {
+        if plan.device.is_multiple_of(2) {
             call = call.header("user-agent", agent);
         }
         if route == "/sessions/create" {
