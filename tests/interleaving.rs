@@ -329,9 +329,12 @@ async fn a_session_in_the_hands_of_a_transaction_is_waited_for() {
 async fn a_transaction_that_loses_to_another_is_read_and_tried_again() {
     let (service, proxy, mut other) = two_services(&[]).await;
     other.sign_in("74", "a").await;
-    for reasons in
-        [["TransactionConflict", "None"], ["None", "ConditionalCheckFailed"], ["ThrottlingError", "None"]]
-    {
+    for reasons in [
+        ["TransactionConflict", "None"],
+        ["None", "ConditionalCheckFailed"],
+        ["ConditionalCheckFailed", "TransactionConflict"],
+        ["ThrottlingError", "None"],
+    ] {
         let device = json!({"device_fingerprint": reasons.concat()}).to_string();
         let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body(&device);
         let cancelled = ("TransactWriteItems", "TransactionCanceledException");
@@ -345,10 +348,13 @@ async fn a_transaction_that_loses_to_another_is_read_and_tried_again() {
 #[tokio::test]
 async fn a_transaction_that_can_never_be_is_not_tried_again() {
     let (service, proxy, _) = two_services(&[]).await;
-    let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body("{}");
-    let cancelled = ("TransactWriteItems", "TransactionCanceledException");
-    let extra = json!({"CancellationReasons": [{"Code": "None"}, {"Code": "ValidationError"}]});
-    let reply = with_refusals(&proxy, &service, call, cancelled, extra, usize::MAX).await;
-    reply.problem(500, "internal_error");
-    assert_eq!(proxy.take_calls(), ["Query", "TransactWriteItems"]);
+    for reasons in [["None", "ValidationError"], ["None", "None"]] {
+        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body("{}");
+        let cancelled = ("TransactWriteItems", "TransactionCanceledException");
+        let reasons: Vec<_> = reasons.iter().map(|code| json!({"Code": code})).collect();
+        let extra = json!({"CancellationReasons": reasons});
+        let reply = with_refusals(&proxy, &service, call, cancelled, extra, usize::MAX).await;
+        reply.problem(500, "internal_error");
+        assert_eq!(proxy.take_calls(), ["Query", "TransactWriteItems"]);
+    }
 }

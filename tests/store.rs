@@ -228,6 +228,15 @@ async fn an_ending_that_finds_its_own_receipt_was_the_first() {
     }
 }
 
+#[tokio::test]
+async fn ending_what_has_expired_hands_back_that_it_expired() {
+    let (store, _) = store(3).await;
+    let session = sign_in(&store, "a", at(0)).await.session;
+    let end = store.end(&user("74"), session.id, &ended_by("1", at(720 * 3600))).await.unwrap().unwrap();
+    let expired = Ending { at: session.expires_at, by: None, reason: EndReason::Expired, note: None };
+    assert_eq!((end.first, end.session.ended), (false, Some(expired)));
+}
+
 /// As when the clocks of two processes differ.
 #[tokio::test]
 async fn nothing_ends_before_it_began() {
