@@ -2,6 +2,7 @@
 
 mod support;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use support::log::Log;
 use support::*;
@@ -97,4 +98,24 @@ async fn nothing_is_logged_that_must_not_be() {
     for planted in tokens.iter().chain(&others) {
         assert!(!text.contains(planted), "{planted} in {text}");
     }
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_with_its_cause() {
+    let (log, _guard) = Log::start();
+    let away = Service::on(nowhere(), &[]);
+    away.get("/sessions/user/74", &admin_token()).await.problem(503, "store_unavailable");
+    let service = Service::start().await;
+    let text = |text: &str| AttributeValue::S(text.into());
+    let key = text("session#01900000-0000-7000-8000-000000000000");
+    let put = service.client().put_item().table_name(&service.database.table).item("user_id", text("74"));
+    put.item("sk", key.clone()).item("live_sk", key).send().await.unwrap();
+    service.get("/sessions/user/74", &admin_token()).await.problem(500, "internal_error");
+
+    let mut lines = log.take();
+    lines.retain(|line| line["message"] == "failed");
+    let cause = |line: &Value| line["cause"].as_str().unwrap().to_owned();
+    assert!(cause(&lines[0]).starts_with("DynamoDB Query is unavailable: "), "{}", lines[0]);
+    assert!(cause(&lines[1]).contains("has no usable"), "{}", lines[1]);
+    assert_eq!(lines.len(), 2);
 }
