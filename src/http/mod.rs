@@ -60,11 +60,6 @@ impl App {
         &self.store
     }
 
-    /// Does ahead what is slow the first time, while a start is under way and nobody waits: see [`prime`].
-    pub async fn prime(&self) {
-        prime::prime(self).await;
-    }
-
     /// Answers a request at `now`. Every failure is an answer too.
     pub async fn handle(&self, request: &Request, now: Timestamp) -> Response<Body> {
         let now = to_millisecond(now);
