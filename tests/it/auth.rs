@@ -1,9 +1,7 @@
 //! Who is let in: tokens of every kind, both modes, all the claim settings.
 
-mod support;
-
+use crate::support::*;
 use serde_json::{Value, json};
-use support::*;
 
 const LIST: &str = "/sessions/user/74";
 const NOW: i64 = START;

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use sessions::session::{EndReason, Ending, SessionId};
 
-use crate::plan::{AGENTS, Cut, Delivery, Pick, Plan, Proof};
+use super::plan::{AGENTS, Cut, Delivery, Pick, Plan, Proof};
 use crate::support::{self, Call, ROUTES, Reply, START, Service, admin_token, token};
 
 /// The most sessions a user has, as the settings have it when nothing is set.

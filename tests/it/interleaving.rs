@@ -1,11 +1,9 @@
 //! What comes between the read and the write of an operation, call by call; and how many calls there are.
 
-mod support;
-
+use crate::support::proxy::Proxy;
+use crate::support::*;
 use serde_json::json;
 use sessions::session::{EndReason, Ending, Note, SessionId};
-use support::proxy::Proxy;
-use support::*;
 
 fn ending(by: &str) -> Ending {
     Ending {
@@ -172,7 +170,7 @@ async fn activity_does_not_revive_what_ended_meanwhile() {
 
 /// The calls, with the actions of a transaction in its place.
 fn take_actions(proxy: &Proxy) -> Vec<String> {
-    let actions = |call: support::proxy::Call| match call.body["TransactItems"].as_array() {
+    let actions = |call: crate::support::proxy::Call| match call.body["TransactItems"].as_array() {
         Some(items) => items.iter().flat_map(|item| item.as_object().unwrap().keys().cloned()).collect(),
         None => vec![call.operation],
     };

@@ -1,19 +1,17 @@
 //! The function's process, killed at every boundary of its writes. What a transaction does it does whole or not at all,
 //! and the client's next try, in another process, heals what is half done.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::fault::{Engine, Fault};
+use crate::support::lambda::Runtime;
+use crate::support::proxy::{Proxy, Trouble};
+use crate::support::world::{State, World};
+use crate::support::*;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sessions::config;
 use sessions::session::later;
-use support::fault::{Engine, Fault};
-use support::lambda::Runtime;
-use support::proxy::{Proxy, Trouble};
-use support::world::{State, World};
-use support::*;
 use tokio::task::JoinSet;
 
 /// Where in a request the process is killed.

@@ -1,13 +1,11 @@
 //! Random lives of a user's sessions, on a real engine and in a model that is simple enough to be believed.
 
-mod support;
-
+use crate::support::*;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sessions::session::{EndReason, Ending, Policy, Session, SessionId, UserId, later};
 use sessions::store::SessionStore;
-use support::*;
 
 const CAP: usize = 3;
 const LIFETIME: i64 = 10 * 3600;

@@ -2,20 +2,18 @@
 //! is the right one or an honest problem, the table keeps its promises, the log tells of every ending, and the client's
 //! next try heals the rest.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::fault::Fault;
+use crate::support::log::Log;
+use crate::support::proxy::{Proxy, Trouble};
+use crate::support::world::{State, World, unnamed};
+use crate::support::*;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
 use sessions::config::{self, Patience};
 use sessions::log::lines;
-use support::fault::Fault;
-use support::log::Log;
-use support::proxy::{Proxy, Trouble};
-use support::world::{State, World, unnamed};
-use support::*;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -378,7 +376,7 @@ async fn without_a_database_every_route_says_so() {
 
 #[test]
 fn the_longest_chain_of_calls_fits_into_the_functions_timeout_and_that_into_the_gateways() {
-    let template: Yaml = serde_norway::from_str(include_str!("../template.yaml")).unwrap();
+    let template: Yaml = serde_norway::from_str(include_str!("../../template.yaml")).unwrap();
     let timeout = &template["Parameters"]["Timeout"];
     let seconds = |value: &Yaml| Duration::from_secs(value.as_u64().unwrap());
     let gateway = &template["Resources"]["Integration"]["Properties"]["TimeoutInMillis"];

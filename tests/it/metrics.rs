@@ -1,9 +1,7 @@
 //! The metrics: what is counted for a request, in the format that CloudWatch reads from the log.
 
-mod support;
-
+use crate::support::*;
 use serde_json::{Value, json};
-use support::*;
 
 /// The counts of the line since the last call, after a look at its form.
 fn counts(service: &Service) -> Value {
@@ -81,7 +79,7 @@ async fn the_units_of_a_list_follow_what_is_live_and_not_the_history() {
     );
 }
 
-/// Prints the units of each kind of request, for the arithmetic in README: `cargo test --test metrics -- --nocapture`.
+/// Prints the units of each kind of request, for the arithmetic in README: `cargo test --test it metrics -- --nocapture`.
 /// Engines differ in what they charge a transaction for an index, so those are not asserted.
 #[tokio::test]
 async fn each_kind_of_request_has_its_price() {

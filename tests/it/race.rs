@@ -1,15 +1,13 @@
 //! Everything at once for one user: whoever looks, and whenever, sees the invariants hold.
 
-mod support;
-
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::*;
 use sessions::config;
 use sessions::session::{EndReason, Ending, Note, SessionId};
 use sessions::store::SessionStore;
-use support::*;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 

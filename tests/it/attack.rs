@@ -1,18 +1,12 @@
 //! What an attacker tries: each attempt has the one status and code that it must get.
 
-mod support;
-
-#[path = "attack/injections.rs"]
 mod injections;
-#[path = "attack/paths.rs"]
 mod paths;
-#[path = "attack/privilege.rs"]
 mod privilege;
-#[path = "attack/tokens.rs"]
 mod tokens;
 
+use crate::support::*;
 use serde_json::json;
-use support::*;
 
 const LIST: &str = "/sessions/user/74";
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;

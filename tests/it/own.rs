@@ -1,11 +1,9 @@
 //! What users do with their own sessions: the contract, over whole events.
 
-mod support;
-
+use crate::support::*;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use sessions::session::SessionId;
-use support::*;
 
 const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Safari/537.36";
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 \

@@ -1,11 +1,9 @@
 //! The log: one audit line an ending, with who, whose, which and why, and nothing that must not be there.
 
-mod support;
-
+use crate::support::log::Log;
+use crate::support::*;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use support::log::Log;
-use support::*;
 
 fn line(actor: Option<&str>, session: &str, reason: &str) -> Value {
     let mut line = json!({

@@ -1,13 +1,11 @@
 //! What DynamoDB's TTL takes away, and when: swept for real, on the embedded engine's own clock.
 
-mod support;
-
+use crate::support::*;
 use dynoxide::Database;
 use dynoxide::storage_backend::ManualClock;
 use jiff::SignedDuration;
 use sessions::config;
 use sessions::session::{EndReason, Ending, SessionId};
-use support::*;
 use tokio::net::TcpListener;
 
 const DAY: i64 = 24 * 3600;

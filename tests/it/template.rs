@@ -1,14 +1,12 @@
 //! template.yaml against the code: what the gateway lets through is what the function answers.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::*;
 use serde_norway::Value;
-use support::*;
 
 fn template() -> Value {
-    serde_norway::from_str(include_str!("../template.yaml")).unwrap()
+    serde_norway::from_str(include_str!("../../template.yaml")).unwrap()
 }
 
 fn function() -> Value {
@@ -60,7 +58,7 @@ fn the_function_can_start_with_the_environment_it_gets() {
     assert_eq!(from_template.policy, on_its_own.policy, "the defaults of both are the same");
     for name in variables.keys() {
         assert!(
-            include_str!("../src/config.rs").contains(name.as_str().unwrap()),
+            include_str!("../../src/config.rs").contains(name.as_str().unwrap()),
             "{name:?} is read by nobody"
         );
     }

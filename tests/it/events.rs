@@ -1,16 +1,14 @@
 //! The files under events/: each answers as its name says, over the demo data of the local stack.
 
-mod support;
-
-#[path = "../examples/local/demo.rs"]
+#[path = "../../examples/local/demo.rs"]
 mod demo;
 
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::support::{Service, admin_token, engine};
 use jiff::Timestamp;
 use serde_json::Value;
-use support::{Service, admin_token, engine};
 
 /// File, status, and the code of a refusal.
 const EXPECTED: &[(&str, u64, Option<&str>)] = &[

@@ -1,18 +1,16 @@
 //! Nobody learns whether another user's session exists, nor touches it: whatever names one is answered, and looked
 //! up, as a name that never was.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::support::proxy::{Call as Sent, Proxy};
+use crate::support::*;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use sessions::session::{EndReason, Ending, SessionId};
-use support::proxy::{Call as Sent, Proxy};
-use support::*;
 
 /// Who is not to be learned of.
 const OTHER: &str = "75";

@@ -1,18 +1,16 @@
 //! openapi.yaml against the code: the routes, the error codes and the answers of the running service.
 
-mod support;
-
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::sync::Arc;
 
+use crate::support::*;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use sessions::session::{Note, SessionId, UserId};
-use support::*;
 use tokio::task::JoinSet;
 
 const SID: &str = "01900000-0000-7000-8000-000000000000";
@@ -38,7 +36,7 @@ struct Document {
 
 impl Document {
     fn read() -> Self {
-        let root = serde_norway::from_str(include_str!("../openapi.yaml")).unwrap();
+        let root = serde_norway::from_str(include_str!("../../openapi.yaml")).unwrap();
         Self { root, validators: RefCell::default() }
     }
 
@@ -228,7 +226,7 @@ fn the_document_has_the_routes_of_the_contract() {
 async fn the_router_has_the_routes_of_the_document_and_no_others() {
     let document = Document::read();
     // The shapes of its paths, as `Place::find` matches them.
-    let source = include_str!("../src/http/route.rs");
+    let source = include_str!("../../src/http/route.rs");
     let shape = |line: &str| {
         let segments = line.trim().strip_prefix('[')?.split_once("] => Self::")?.0;
         let segment = |text: &str| {

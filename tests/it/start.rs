@@ -1,15 +1,13 @@
 //! The cold start: what is read ahead, and that a start does not hang on it.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::fault::{Engine, Fault};
+use crate::support::lambda::Runtime;
+use crate::support::proxy::{Proxy, Trouble};
+use crate::support::*;
 use serde_json::Value;
 use sessions::config;
-use support::fault::{Engine, Fault};
-use support::lambda::Runtime;
-use support::proxy::{Proxy, Trouble};
-use support::*;
 
 async fn start(database: &config::Database) -> Runtime {
     let environment = [

@@ -1,20 +1,18 @@
 //! No answer, log line or line of metrics shows what it must not: the support code looks in every test; here are
 //! all routes, refusals and failures in one story, and the proof that a leak would be found.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::panic::catch_unwind;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+use crate::support::log::Log;
+use crate::support::proxy::{Held, Proxy};
+use crate::support::secrets::{Secrets, check_answer, plant};
+use crate::support::*;
 use serde_json::{Value, json};
 use sessions::session::Digest;
-use support::log::Log;
-use support::proxy::{Held, Proxy};
-use support::secrets::{Secrets, check_answer, plant};
-use support::*;
 
 const PREVIOUS: &str = "previous-secret-that-is-long-enough-00000";
 
@@ -403,7 +401,7 @@ fn complaint(deed: impl FnOnce() + std::panic::UnwindSafe) -> String {
 
 #[test]
 fn a_leak_fails_the_test_in_which_it_happens() {
-    support::log::watch();
+    crate::support::log::watch();
     plant(|secrets| secrets.add_secret("planted secret", "5ecret-of-this-test"));
     let line = complaint(|| tracing::info!(field = "5ecret-of-this-test", "logged"));
     assert!(line.starts_with("planted secret, shown in a log line"), "{line}");

@@ -1,13 +1,11 @@
 //! Least privilege: what the function calls is what its role allows, no more on either side.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::proxy::{Call as Sent, Proxy};
+use crate::support::*;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
-use support::proxy::{Call as Sent, Proxy};
-use support::*;
 
 /// An action and the resource it needs it on: `table` or `index/live`.
 type Right = (String, String);
@@ -43,7 +41,7 @@ fn action_of(kind: &str) -> &'static str {
 
 /// The rights that the template gives.
 fn given() -> BTreeSet<Right> {
-    let template: Yaml = serde_norway::from_str(include_str!("../template.yaml")).unwrap();
+    let template: Yaml = serde_norway::from_str(include_str!("../../template.yaml")).unwrap();
     let role = &template["Resources"]["FunctionRole"]["Properties"]["Policies"][0]["PolicyDocument"];
     let statements = role["Statement"].as_sequence().unwrap();
     statements.iter().flat_map(rights_of).collect()

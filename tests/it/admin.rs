@@ -1,11 +1,9 @@
 //! What an admin does with another user's sessions: the contract, over whole events.
 
-mod support;
-
+use crate::support::*;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use sessions::session::SessionId;
-use support::*;
 
 const LIST: &str = "/sessions/user/74";
 

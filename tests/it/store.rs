@@ -1,16 +1,14 @@
 //! The table's promises, on a real engine: the cap, the first receipt, end-all, expiry, races.
 
-mod support;
-
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use crate::support::*;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use sessions::config;
 use sessions::session::{EndReason, Ending, Note, Policy, Session, SessionId, UserId};
 use sessions::store::{NewSession, SessionStore, SignedIn};
-use support::*;
 use tokio::task::JoinSet;
 
 fn policy(max_sessions: usize) -> Policy {

@@ -3,21 +3,20 @@
 
 mod life;
 mod plan;
-#[path = "../support/mod.rs"]
-mod support;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
-use life::{Check, Life, PANICS, Stack};
-use plan::{Delivery, delivery};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use sessions::log;
-use support::ROUTES;
 use tokio::runtime::{Builder, Runtime};
+
+use self::life::{Check, Life, PANICS, Stack};
+use self::plan::{Delivery, delivery};
+use crate::support::ROUTES;
 
 /// About ten seconds of one core without optimisation.
 const CASES: u32 = 3_500;
@@ -27,6 +26,11 @@ const ENOUGH: u32 = 1_000;
 
 /// The events that some users live through until their sessions are checked and others take their place.
 const LIFE: usize = 200;
+
+thread_local! {
+    /// Whether the panics of this thread are counted.
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
 
 struct Fuzz {
     runtime: Runtime,
@@ -48,7 +52,9 @@ struct Tally {
 
 impl Fuzz {
     fn start() -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let mut runtime = Builder::new_multi_thread();
+        runtime.worker_threads(1).on_thread_start(|| COUNTED.set(true));
+        let runtime = runtime.enable_all().build().unwrap();
         let stack = runtime.block_on(Stack::start());
         Self { runtime, stack, life: Life::new(0), events: 0, tally: Tally::default() }
     }
@@ -83,19 +89,29 @@ impl Fuzz {
     }
 }
 
-#[test]
-fn whatever_comes_is_answered() {
-    let cases = env::var("FUZZ_CASES").map_or(CASES, |cases| cases.parse().unwrap());
-    tracing::subscriber::set_global_default(log::lines(std::io::sink)).unwrap();
-    panic::set_hook(Box::new(|panic| {
+/// Counts the panics on the threads of this test instead of printing them. Other tests run beside it.
+fn count_panics() {
+    COUNTED.set(true);
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !COUNTED.get() {
+            return print(panic);
+        }
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         *PANICS.lock().unwrap().entry(place).or_default() += 1;
     }));
+}
+
+#[test]
+fn whatever_comes_is_answered() {
+    let cases = env::var("FUZZ_CASES").map_or(CASES, |cases| cases.parse().unwrap());
+    let _no_lines = tracing::subscriber::set_default(log::lines(std::io::sink));
+    count_panics();
     let start = Instant::now();
     let fuzz = RefCell::new(Fuzz::start());
     let config = Config { cases, max_shrink_iters: 2_000, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&delivery(), |delivery| fuzz.borrow_mut().step(&delivery));
-    drop(panic::take_hook());
+    COUNTED.set(false);
     if let Err(TestError::Fail(why, _)) = outcome {
         panic!("{why}");
     }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::support::log::Log;
 use super::*;
+use crate::support::log::Log;
 
 /// What breaks lines, terminals, JSON or headers. No header can hold those that are marked: the event is refused.
 const INJECTIONS: &[(&str, bool)] = &[
