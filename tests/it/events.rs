@@ -13,12 +13,9 @@ use serde_json::Value;
 /// File, status, and the code of a refusal.
 const EXPECTED: &[(&str, u64, Option<&str>)] = &[
     ("admin-lists-sessions", 200, None),
-    ("admin-lists-history", 200, None),
     ("admin-ends-session", 200, None),
-    ("admin-previews-ending-all", 200, None),
     ("admin-ends-all", 200, None),
     ("user-signs-in", 201, None),
-    ("user-signs-in-base64", 201, None),
     ("user-checks-current", 200, None),
     ("user-lists-own", 200, None),
     ("user-sees-own-session", 200, None),
@@ -28,18 +25,10 @@ const EXPECTED: &[(&str, u64, Option<&str>)] = &[
     ("user-counts-devices", 200, None),
     ("user-is-active", 200, None),
     ("refused-session-ended", 401, Some("session_ended")),
-    ("refused-nothing-to-log-out", 404, Some("no_current_session")),
-    ("refused-current-unknown", 409, Some("current_session_unknown")),
     ("refused-bad-body", 400, Some("bad_body")),
-    ("refused-body-type", 415, Some("body_not_json")),
     ("refused-no-token", 401, Some("token_missing")),
     ("refused-not-an-admin", 403, Some("admin_only")),
-    ("refused-own-sessions", 400, Some("own_sessions")),
     ("refused-unknown-session", 404, Some("session_not_found")),
-    ("refused-bad-user-id", 400, Some("bad_user_id")),
-    ("refused-bad-limit", 400, Some("bad_limit")),
-    ("refused-body", 400, Some("unexpected_body")),
-    ("refused-unknown-route", 404, Some("route_not_found")),
     ("refused-wrong-method", 405, Some("method_not_allowed")),
 ];
 
@@ -57,39 +46,34 @@ async fn demo_stack() -> Service {
 
 #[tokio::test]
 async fn each_event_answers_as_its_name_says() {
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()
+    };
+    let files: BTreeSet<_> = fs::read_dir("events").unwrap().map(name).collect();
+    assert_eq!(files, EXPECTED.iter().map(|(name, ..)| name.to_string()).collect());
     for (name, status, code) in EXPECTED {
         let reply = demo_stack().await.event(&read(name)).await;
         assert_eq!((reply.status, reply.body["code"].as_str()), (*status, *code), "{name}: {}", reply.text);
     }
 }
 
-#[test]
-fn each_file_is_used() {
-    let stem = |entry: std::io::Result<fs::DirEntry>| {
-        entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()
-    };
-    let files: BTreeSet<_> = fs::read_dir("events").unwrap().map(stem).collect();
-    assert_eq!(files, EXPECTED.iter().map(|(name, ..)| name.to_string()).collect());
-}
-
 #[tokio::test]
 async fn an_admin_sees_the_devices_of_the_demo_user_and_ends_one() {
     let service = demo_stack().await;
-    let names = |list: &Value| -> Vec<(String, String)> {
-        let field = |session: &Value, name: &str| session[name].as_str().unwrap().to_owned();
-        list.as_array().unwrap().iter().map(|s| (field(s, "device_name"), field(s, "device_type"))).collect()
+    let devices = async || {
+        let list = service.event(&read("admin-lists-sessions")).await;
+        let devices = list.ok().as_array().unwrap().iter();
+        devices
+            .map(|device| format!("{} {}", device["device_name"], device["device_type"]))
+            .collect::<Vec<_>>()
     };
-    let pair = |name: &str, kind: &str| (name.to_owned(), kind.to_owned());
-    let devices = [
-        pair("Firefox on Linux", "web"),
-        pair("Safari on iPhone", "mobile"),
-        pair("Chrome on Windows 10", "web"),
-    ];
-    assert_eq!(names(service.event(&read("admin-lists-sessions")).await.ok()), devices);
+    let expected =
+        [r#""Firefox on Linux" "web""#, r#""Safari on iPhone" "mobile""#, r#""Chrome on Windows 10" "web""#];
+    assert_eq!(devices().await, expected);
     let ended = service.event(&read("admin-ends-session")).await;
     assert_eq!(ended.ok()["session"]["device_name"], "Chrome on Windows 10");
     assert_eq!(ended.body["session"]["end_note"], "Left the office");
-    assert_eq!(names(service.event(&read("admin-lists-sessions")).await.ok()), devices[..2]);
+    assert_eq!(devices().await, expected[..2]);
     let history = service.get("/sessions/user/74?include_inactive=true", &admin_token()).await;
     assert_eq!(history.ids().len(), 4);
     assert_eq!(history.body[3]["end_note"], "Laptop reported lost");
