@@ -122,11 +122,18 @@ fn authorizer(claims: Value) -> Value {
 
 #[tokio::test]
 async fn claims_of_the_gateway_are_read_as_it_writes_them() {
-    let service = Service::with(&[("AUTH_MODE", "gateway")]).await;
+    let mut service = Service::with(&[("AUTH_MODE", "gateway")]).await;
+    let own = service.sign_in("1", "panel").await.id.to_string();
     let no_admin = Some("admin_only");
     let cases = [
         (json!({"sub": "1", "role": "admin"}), None),
+        (json!({"sub": "1", "role": "[admin]"}), None),
         (json!({"sub": "1", "role": "[ user  admin ]"}), None),
+        (json!({"sub": "1", "role": "[user,admin]"}), None),
+        (json!({"sub": "1", "role": "user"}), no_admin),
+        (json!({"sub": "1", "role": "[]"}), no_admin),
+        (json!({"sub": "1", "role": "user admin"}), no_admin),
+        (json!({"sub": "1", "role": "[administrator user]"}), no_admin),
         (json!({"sub": "1", "role": "Admin"}), no_admin),
         (json!({"sub": "1", "role": "admin "}), no_admin),
         (json!({"sub": "1", "role": "user,admin"}), no_admin),
@@ -144,6 +151,7 @@ async fn claims_of_the_gateway_are_read_as_it_writes_them() {
         (json!({"sub": "", "role": "admin"}), NO_USER),
         (json!({"role": "admin"}), NO_USER),
         (json!({}), NO_USER),
+        (json!({"sub": "1", "role": "admin", "sid": own}), None),
         (json!({"sub": "1", "role": "admin", "sid": NEVER}), Some("session_ended")),
         (json!({"sub": "1", "role": "admin", "sid": ""}), Some("session_ended")),
         (json!({"sub": "1", "role": "admin", "sid": format!("[{NEVER}]")}), Some("session_ended")),

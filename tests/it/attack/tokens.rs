@@ -48,6 +48,8 @@ async fn the_header_of_a_token_points_to_no_other_key_or_algorithm() {
         (r#"{"alg":"HS256""#, MALFORMED),
         (r#"{"alg":"HS256"} {}"#, MALFORMED),
         (r#"["HS256"]"#, MALFORMED),
+        (r#""HS256""#, MALFORMED),
+        (r#"{"typ":"JWT"}"#, MALFORMED),
         ("", MALFORMED),
         ("\u{feff}{\"alg\":\"HS256\"}", MALFORMED),
     ];
@@ -159,6 +161,9 @@ async fn claims_count_in_their_own_form_alone() {
 #[tokio::test]
 async fn issuer_and_audience_must_be_the_texts_that_are_set() {
     let service = Service::with(&[("JWT_ISSUER", "panel"), ("JWT_AUDIENCE", "7")]).await;
+    for claims in [claims(""), claims(r#","iss":"panel""#), claims(r#","aud":"7""#)] {
+        came_to(&service.get(LIST, &signed(HEADER, &claims)).await, INVALID, &claims);
+    }
     let cases: &[(&str, &str, Outcome)] = &[
         (r#""panel""#, r#""7""#, None),
         (r#""panel""#, r#"["6","7"]"#, None),
@@ -167,6 +172,8 @@ async fn issuer_and_audience_must_be_the_texts_that_are_set() {
         (r#""panel""#, r#"[["7"]]"#, INVALID),
         (r#""panel""#, r#"{"7":true}"#, INVALID),
         (r#""panel""#, "null", INVALID),
+        (r#""panel""#, "[]", INVALID),
+        (r#""panel""#, r#""6""#, INVALID),
         (r#""panel""#, r#""7 ""#, INVALID),
         (r#""panel""#, r#""6 7""#, INVALID),
         (r#""Panel""#, r#""7""#, INVALID),
@@ -222,6 +229,10 @@ async fn a_token_has_one_encoding() {
         ("no payload", sign(head, ""), MALFORMED),
         ("no signature", format!("{message}."), INVALID),
         ("no part", "..".into(), MALFORMED),
+        ("no part, four times", "...".into(), MALFORMED),
+        ("one letter", "a".into(), MALFORMED),
+        ("three letters", "a.b.c".into(), MALFORMED),
+        ("a part too many, first", format!(".{good}"), MALFORMED),
         ("two parts", message.into(), MALFORMED),
         ("four parts", format!("{good}.{signature}"), MALFORMED),
         ("five parts", format!("{head}.{head}.{payload}.{payload}.{signature}"), MALFORMED),
@@ -277,6 +288,7 @@ async fn a_token_counts_in_one_place_alone() {
         (format!("Bearer \"{good}\""), MALFORMED),
         (format!("Bearer token={good}"), MALFORMED),
         (format!("Bearer Bearer {good}"), MALFORMED),
+        (format!("Bearer {good} {good}"), MALFORMED),
         (format!("Token {good}"), MALFORMED),
         (format!("DPoP {good}"), MALFORMED),
         (good.clone(), MALFORMED),
@@ -298,6 +310,8 @@ async fn a_token_counts_in_one_place_alone() {
         let reply = Call::new("GET", LIST).header("authorization", &header).send(&service).await;
         came_to(&reply, outcome, &header);
     }
+    let missing = Call::new("GET", LIST).send(&service).await;
+    assert_eq!(missing.problem(401, "token_missing"), "The bearer token is missing");
     let query = format!("{LIST}?access_token={good}&token={good}&authorization=Bearer+{good}");
     let cookies = json!([format!("access_token={good}"), format!("authorization=Bearer {good}")]);
     let elsewhere = [
