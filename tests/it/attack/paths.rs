@@ -128,6 +128,7 @@ async fn ids_of_sessions_are_uuids_alone() {
         both("%301900000-0000-7000-8000-000000000000", NEVER, NOT_FOUND),
         both("00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000000", NOT_FOUND),
         both("ffffffff-ffff-ffff-ffff-ffffffffffff", "ffffffff-ffff-ffff-ffff-ffffffffffff", NOT_FOUND),
+        both("1", "1", BAD_SESSION),
         both("profile", "profile", BAD_SESSION),
         both("session", "session", BAD_SESSION),
         both(
@@ -193,6 +194,12 @@ async fn ids_of_sessions_are_uuids_alone() {
 async fn a_path_has_one_spelling() {
     let service = Service::start().await;
     let paths = [
+        "",
+        "/",
+        "/sessions",
+        "/sessions/users/74",
+        "/sessions/user/74/75",
+        "/sessions/user/74/session/a/b",
         "//sessions/user/74",
         "/sessions//user/74",
         "/sessions/user//74",
@@ -267,6 +274,8 @@ async fn a_cursor_is_good_for_its_own_list_and_unchanged_alone() {
         "-1".into(),
         "profile".into(),
         NEVER.into(),
+        String::new(),
+        "x".into(),
         "A".repeat(32),
         "A".repeat(50_000),
         URL_SAFE_NO_PAD.encode(r#"{"user_id":"74","sk":"profile"}"#),

@@ -24,8 +24,11 @@ async fn the_routes_of_admins_are_for_admins_and_for_others_sessions() {
         assert!(route.contains("/user/{user_id}"));
         for (token, code) in &callers {
             for query in ["", "?dry_run=true", "?include_inactive=true", "?role=admin", "?user_id=1"] {
-                let call = Call::of(&format!("{route}{query}")).token(token);
-                came_to(&call.send(&service).await, Some(code), route);
+                let reply = Call::of(&format!("{route}{query}")).token(token).send(&service).await;
+                came_to(&reply, Some(code), route);
+                let act = if route.starts_with("GET") { "view" } else { "end" };
+                let sentence = format!("Only admins can {act} other users' sessions");
+                assert!(*code != "admin_only" || reply.body["detail"] == sentence, "{}", reply.text);
             }
         }
     }
