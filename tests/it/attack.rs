@@ -32,6 +32,11 @@ fn status(code: &str) -> u64 {
     }
 }
 
+/// What is between the bars of a list.
+fn listed(list: &str) -> impl Iterator<Item = &str> {
+    list.split('|').map(str::trim)
+}
+
 /// How the detail of a refusal begins: clients look for some of these sentences.
 fn sentence(code: &str) -> &'static str {
     match code {

@@ -69,7 +69,7 @@ impl Scenario {
 }
 
 /// A process of the function on this table.
-async fn start(database: &config::Database, cap: usize) -> Runtime {
+pub async fn start(database: &config::Database, cap: usize) -> Runtime {
     let endpoint = database.endpoint.as_deref().unwrap();
     let environment = [
         ("TABLE_NAME", database.table.as_str()),

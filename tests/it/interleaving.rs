@@ -2,8 +2,10 @@
 
 use crate::support::proxy::Proxy;
 use crate::support::*;
+use jiff::Timestamp;
 use serde_json::json;
 use sessions::session::{EndReason, Ending, Note, SessionId};
+use sessions::store::SignedIn;
 
 fn ending(by: &str) -> Ending {
     Ending {
@@ -43,114 +45,109 @@ async fn with_meanwhile<T>(
     tokio::join!(operation, act).0
 }
 
+/// Signs user 74 in and has `meanwhile` happen between the read and the write.
+async fn sign_in_while(
+    (service, proxy): (&Service, &Proxy),
+    device: &str,
+    now: Timestamp,
+    meanwhile: impl AsyncFnOnce(),
+) -> SignedIn {
+    let new = new_session("74", device, now);
+    let sign_in = service.store().sign_in(&new, None, now);
+    with_meanwhile(proxy, "TransactWriteItems", sign_in, meanwhile).await.unwrap()
+}
+
+/// Ends all sessions of user 74 and has `meanwhile` happen between the read and the write.
+async fn end_all_while(service: &Service, proxy: &Proxy, meanwhile: impl AsyncFnOnce()) -> Vec<SessionId> {
+    let (user, ending) = (user("74"), ending("2"));
+    let end_all = service.store().end_all(&user, None, None, &ending);
+    let ended = with_meanwhile(proxy, "TransactWriteItems", end_all, meanwhile).await.unwrap();
+    ended.iter().map(|session| session.id).collect()
+}
+
+async fn end(service: &Service, id: SessionId) {
+    service.store().end(&user("74"), id, &ending("1")).await.unwrap();
+}
+
+async fn receipt(service: &Service, id: SessionId) -> Option<Ending> {
+    service.store().session(&user("74"), id).await.unwrap().unwrap().ended
+}
+
 async fn live(service: &Service) -> Vec<SessionId> {
     let open = service.store().open(&user("74")).await.unwrap();
     open.live(service.now, service.store().policy()).map(|session| session.id).collect()
 }
 
 #[tokio::test]
-async fn end_all_does_not_write_over_a_receipt_that_came_meanwhile() {
+async fn end_all_does_not_overwrite_a_receipt_that_was_written_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
-    let (a, b) = (other.sign_in("74", "a").await, other.sign_in("74", "b").await);
-    let admin = ending("2");
-    let end_all = service.store().end_all(&a.user_id, None, None, &admin);
-    let ended = with_meanwhile(&proxy, "TransactWriteItems", end_all, async || {
-        other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
-    })
-    .await;
-    assert_eq!(ended.unwrap().iter().map(|session| session.id).collect::<Vec<_>>(), [b.id]);
-    let kept = other.store().session(&a.user_id, a.id).await.unwrap().unwrap();
-    assert_eq!(kept.ended, Some(ending("1")));
+    let (a, b) = (other.sign_in("74", "a").await.id, other.sign_in("74", "b").await.id);
+    assert_eq!(end_all_while(&service, &proxy, async || end(&other, a).await).await, [b]);
+    assert_eq!(receipt(&other, a).await, Some(ending("1")));
     assert!(live(&other).await.is_empty());
 }
 
 #[tokio::test]
-async fn end_all_ends_a_sign_in_that_came_meanwhile() {
+async fn end_all_also_ends_a_session_that_was_opened_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
-    let a = other.sign_in("74", "a").await;
-    let admin = ending("1");
-    let end_all = service.store().end_all(&a.user_id, None, None, &admin);
-    let ended = with_meanwhile(&proxy, "TransactWriteItems", end_all, async || {
-        other.sign_in("74", "b").await;
-    })
-    .await;
-    assert_eq!(ended.unwrap().len(), 2);
+    other.sign_in("74", "a").await;
+    let ended = end_all_while(&service, &proxy, async || drop(other.sign_in("74", "b").await)).await;
+    assert_eq!(ended.len(), 2);
     assert!(live(&other).await.is_empty());
 }
 
 #[tokio::test]
 async fn a_refresh_does_not_revive_a_session_that_ended_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
-    let a = other.sign_in("74", "a").await;
-    let again = new_session("74", "a", at(40));
-    let sign_in = service.store().sign_in(&again, None, at(40));
-    let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
-        other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
-    })
-    .await
-    .unwrap();
+    let a = other.sign_in("74", "a").await.id;
+    let signed_in = sign_in_while((&service, &proxy), "a", at(40), async || end(&other, a).await).await;
     assert!(!signed_in.refreshed, "the device gets a new session instead");
-    assert_eq!(live(&other).await, [again.id]);
-    let kept = other.store().session(&a.user_id, a.id).await.unwrap().unwrap();
-    assert_eq!(kept.ended, Some(ending("1")));
+    assert_eq!(live(&other).await, [signed_in.session.id]);
+    assert_eq!(receipt(&other, a).await, Some(ending("1")));
 }
 
 #[tokio::test]
-async fn a_refresh_does_not_undo_activity_that_came_meanwhile() {
+async fn a_refresh_does_not_undo_activity_that_was_recorded_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let a = other.sign_in("74", "a").await;
-    let again = new_session("74", "a", at(40));
-    let sign_in = service.store().sign_in(&again, None, at(40));
-    let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
+    let signed_in = sign_in_while((&service, &proxy), "a", at(40), async || {
         other.store().touch(&a, at(1000)).await.unwrap().unwrap();
     })
-    .await
-    .unwrap();
+    .await;
     assert_eq!((signed_in.refreshed, signed_in.session.last_activity), (true, at(1000)));
 }
 
 #[tokio::test]
-async fn a_sign_in_that_came_meanwhile_counts_for_the_cap() {
+async fn a_session_that_was_opened_meanwhile_counts_for_the_cap() {
     let (service, proxy, mut other) = two_services(&[("MAX_SESSIONS", "1")]).await;
-    let new = new_session("74", "b", at(40));
-    let sign_in = service.store().sign_in(&new, None, at(40));
-    let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
+    let signed_in = sign_in_while((&service, &proxy), "b", at(40), async || {
         other.sign_in("74", "a").await;
     })
     .await;
-    assert_eq!(signed_in.unwrap().evicted.len(), 1);
-    assert_eq!(live(&other).await, [new.id]);
+    assert_eq!(signed_in.evicted.len(), 1);
+    assert_eq!(live(&other).await, [signed_in.session.id]);
 }
 
 #[tokio::test]
-async fn an_eviction_does_not_write_over_a_receipt_that_came_meanwhile() {
+async fn an_eviction_does_not_overwrite_a_receipt_that_was_written_meanwhile() {
     let (service, proxy, mut other) = two_services(&[("MAX_SESSIONS", "1")]).await;
-    let a = other.sign_in("74", "a").await;
-    let new = new_session("74", "b", at(40));
-    let sign_in = service.store().sign_in(&new, None, at(40));
-    let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
-        other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
-    })
-    .await;
-    assert!(signed_in.unwrap().evicted.is_empty());
-    let kept = other.store().session(&a.user_id, a.id).await.unwrap().unwrap();
-    assert_eq!(kept.ended, Some(ending("1")));
+    let a = other.sign_in("74", "a").await.id;
+    let signed_in = sign_in_while((&service, &proxy), "b", at(40), async || end(&other, a).await).await;
+    assert!(signed_in.evicted.is_empty());
+    assert_eq!(receipt(&other, a).await, Some(ending("1")));
 }
 
 #[tokio::test]
-async fn what_looked_expired_is_not_ended_when_activity_came_meanwhile() {
+async fn a_session_that_looked_expired_stays_when_activity_was_recorded_meanwhile() {
     let (service, proxy, mut other) = two_services(&[("IDLE_TIMEOUT_HOURS", "1")]).await;
     let a = other.sign_in("74", "a").await;
-    // By this function's clock the session is over; by the other's it was used in time.
-    let new = new_session("74", "b", at(3700));
-    let sign_in = service.store().sign_in(&new, None, at(3700));
-    with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
+    // By this function's clock the session has expired; by the other's it was used in time.
+    let signed_in = sign_in_while((&service, &proxy), "b", at(3700), async || {
         other.store().touch(&a, at(3500)).await.unwrap().unwrap();
     })
-    .await
-    .unwrap();
+    .await;
     other.now = at(3700);
-    assert_eq!(live(&other).await, [new.id, a.id]);
+    assert_eq!(live(&other).await, [signed_in.session.id, a.id]);
 }
 
 #[tokio::test]
@@ -161,7 +158,7 @@ async fn activity_does_not_revive_what_ended_meanwhile() {
     let token = token::token("74", None, Some(&a.id.to_string()), START + 100_000);
     let touch = Call::new("POST", "/sessions/update-activity").token(&token);
     let reply = with_meanwhile(&proxy, "UpdateItem", touch.send(&service), async || {
-        other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
+        end(&other, a.id).await;
     })
     .await;
     assert_eq!(reply.problem(401, "session_ended"), "Session has ended");
@@ -280,79 +277,19 @@ async fn whom_the_table_refuses_does_not_learn_whether_a_user_is_known() {
     assert_eq!(known.text, unknown.text);
 }
 
-/// Sends `call` and has its first `refusals` writes of this name refused in the engine's place.
-async fn with_refusals(
-    proxy: &Proxy,
-    service: &Service,
-    call: Call,
-    (operation, exception): (&str, &str),
-    extra: serde_json::Value,
-    refusals: usize,
-) -> Reply {
-    let mut held = proxy.hold();
-    let refuse = async {
-        let mut left = refusals;
-        while let Some(next) = held.recv().await {
-            if next.operation == operation && left > 0 {
-                left -= 1;
-                next.refuse(exception, extra.clone());
-            } else {
-                next.release();
-            }
-        }
-    };
-    let send = async {
-        let reply = call.send(service).await;
-        proxy.let_go();
-        reply
-    };
-    tokio::select! {
-        reply = send => reply,
-        () = refuse => unreachable!("the proxy holds until the answer is there"),
-    }
-}
-
 #[tokio::test]
-async fn a_session_in_the_hands_of_a_transaction_is_waited_for() {
+async fn an_ending_waits_while_a_transaction_holds_the_session() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let id = other.sign_in("74", "a").await.id;
     let call = Call::new("DELETE", &format!("/sessions/user/74/session/{id}")).token(&admin_token());
-    let conflict = ("UpdateItem", "TransactionConflictException");
-    let reply = with_refusals(&proxy, &service, call, conflict, json!({}), 3).await;
+    let mut held = proxy.hold();
+    let refuse = async {
+        for _ in 0..3 {
+            held.recv().await.unwrap().refuse("TransactionConflictException", json!({}));
+        }
+        proxy.let_go();
+    };
+    let (reply, ()) = tokio::join!(call.send(&service), refuse);
     assert_eq!(reply.ok()["session"]["end_reason"], "revoked_by_admin");
     assert_eq!(proxy.take_calls(), ["UpdateItem"; 4]);
-}
-
-#[tokio::test]
-async fn a_transaction_that_loses_to_another_is_read_and_tried_again() {
-    let (service, proxy, mut other) = two_services(&[]).await;
-    other.sign_in("74", "a").await;
-    for reasons in [
-        ["TransactionConflict", "None"],
-        ["None", "ConditionalCheckFailed"],
-        ["ConditionalCheckFailed", "TransactionConflict"],
-        ["ThrottlingError", "None"],
-    ] {
-        let device = json!({"device_fingerprint": reasons.concat()}).to_string();
-        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body(&device);
-        let cancelled = ("TransactWriteItems", "TransactionCanceledException");
-        let reasons: Vec<_> = reasons.iter().map(|code| json!({"Code": code})).collect();
-        let extra = json!({"CancellationReasons": reasons});
-        let reply = with_refusals(&proxy, &service, call, cancelled, extra, 2).await;
-        assert_eq!(reply.status, 201, "{}", reply.text);
-    }
-}
-
-#[tokio::test]
-async fn a_transaction_that_can_never_be_is_not_tried_again() {
-    let (service, proxy, _) = two_services(&[]).await;
-    for reasons in [["None", "ValidationError"], ["None", "None"]] {
-        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body("{}");
-        let cancelled = ("TransactWriteItems", "TransactionCanceledException");
-        let reasons: Vec<_> = reasons.iter().map(|code| json!({"Code": code})).collect();
-        let extra = json!({"CancellationReasons": reasons});
-        let reply = with_refusals(&proxy, &service, call, cancelled, extra, usize::MAX).await;
-        reply.problem(500, "internal_error");
-        assert_eq!(proxy.take_calls(), ["Query", "TransactWriteItems"]);
-    }
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use crate::openapi::Document;
 use crate::support::log::Log;
 use crate::support::proxy::{Held, Proxy};
-use crate::support::secrets::{Secrets, check_answer, plant};
+use crate::support::secrets::{Secrets, check_answer, check_line, plant};
 use crate::support::*;
 use serde_json::{Value, json};
 use sessions::session::Digest;
@@ -265,22 +265,11 @@ async fn a_whole_story_shows_nothing_that_it_must_not() {
     failures(&mut story, &service, &proxy).await;
     assert_eq!(story.codes, Document::read().codes());
 
-    let actors = [&ADMIN, &USER, &OTHER];
-    let log = log.text();
-    let mut secrets = vec![token::SECRET, PREVIOUS, &service.database.access_key_id];
-    secrets
-        .extend([&*service.database.secret_access_key, service.database.session_token.as_deref().unwrap()]);
-    secrets.extend(actors.iter().flat_map(|actor| [actor.fingerprint, actor.agent, "agent-of-"]));
-    let tokens = actors.map(|actor| actor.token(None));
-    secrets.extend(tokens.iter().map(String::as_str));
-    let metrics = story.metrics.join("\n");
+    // The answers and the log were looked at when they were written.
+    let (log, metrics) = (log.text(), story.metrics.join("\n"));
+    check_line(&metrics);
     for text in story.told.iter().map(|told| &told.answer).chain([&log, &metrics]) {
-        for secret in &secrets {
-            assert!(!text.contains(secret), "{secret} in {text}");
-        }
-    }
-    for own in actors.iter().flat_map(|actor| actor.own()) {
-        assert!(!log.contains(own) && !metrics.contains(own), "{own} in the log");
+        assert!(!text.contains("agent-of-"), "a part of a user agent in {text}");
     }
     for (id, other) in [("74", &OTHER), ("75", &USER)] {
         for told in story.told.iter().filter(|told| told.id == id) {

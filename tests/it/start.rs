@@ -2,29 +2,16 @@
 
 use std::time::Duration;
 
+use crate::crash::start;
 use crate::support::fault::{Engine, Fault};
-use crate::support::lambda::Runtime;
 use crate::support::proxy::{Proxy, Trouble};
 use crate::support::*;
 use serde_json::Value;
-use sessions::config;
-
-async fn start(database: &config::Database) -> Runtime {
-    let environment = [
-        ("TABLE_NAME", database.table.as_str()),
-        ("AWS_REGION", &database.region),
-        ("AWS_ENDPOINT_URL_DYNAMODB", database.endpoint.as_deref().unwrap()),
-        ("AWS_ACCESS_KEY_ID", "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("JWT_SECRET", token::SECRET),
-    ];
-    Runtime::start(env!("CARGO_BIN_EXE_sessions"), &environment).await
-}
 
 #[tokio::test]
 async fn a_start_reads_once_and_the_first_list_over_the_same_connection() {
     let proxy = Proxy::before(&database().await).await;
-    let mut function = start(&proxy.database).await;
+    let mut function = start(&proxy.database, 3).await;
     function.ready().await.unwrap();
     let calls = proxy.take();
     assert_eq!(calls.iter().map(|call| call.operation.as_str()).collect::<Vec<_>>(), ["Query"]);
@@ -37,7 +24,7 @@ async fn a_start_reads_once_and_the_first_list_over_the_same_connection() {
 
 #[tokio::test]
 async fn a_start_that_can_read_nothing_starts_all_the_same() {
-    let mut function = start(&nowhere()).await;
+    let mut function = start(&nowhere(), 3).await;
     function.ready().await.unwrap();
     let answer = function.invoke(&Call::of(ROUTES[0]).event()).await.unwrap();
     assert_eq!(answer.body["statusCode"], 401);
