@@ -172,7 +172,7 @@ fn judge(world: &World, scenario: &Scenario, clean: &Seen, seen: &Seen) {
 }
 
 #[tokio::test]
-async fn killed_at_any_boundary_it_leaves_nothing_that_the_next_try_does_not_heal() {
+async fn the_next_try_heals_what_a_killed_process_left() {
     let an_hour_ago = later(Timestamp::now(), SignedDuration::from_hours(-1));
     let worlds = Arc::new([World::new(an_hour_ago, false).await, World::new(an_hour_ago, true).await]);
     let database = Arc::new(database().await);

@@ -4,17 +4,8 @@ use crate::support::proxy::Proxy;
 use crate::support::*;
 use jiff::Timestamp;
 use serde_json::json;
-use sessions::session::{EndReason, Ending, Note, SessionId};
+use sessions::session::{Ending, SessionId};
 use sessions::store::SignedIn;
-
-fn ending(by: &str) -> Ending {
-    Ending {
-        at: at(50),
-        by: Some(user(by)),
-        reason: EndReason::RevokedByAdmin,
-        note: Note::parse(by).unwrap(),
-    }
-}
 
 /// A service that reaches its engine through a proxy, and one that acts behind its back.
 async fn two_services(extra: &[(&str, &str)]) -> (Service, Proxy, Service) {
@@ -59,14 +50,14 @@ async fn sign_in_while(
 
 /// Ends all sessions of user 74 and has `meanwhile` happen between the read and the write.
 async fn end_all_while(service: &Service, proxy: &Proxy, meanwhile: impl AsyncFnOnce()) -> Vec<SessionId> {
-    let (user, ending) = (user("74"), ending("2"));
+    let (user, ending) = (user("74"), ended_by("2", at(50)));
     let end_all = service.store().end_all(&user, None, None, &ending);
     let ended = with_meanwhile(proxy, "TransactWriteItems", end_all, meanwhile).await.unwrap();
     ended.iter().map(|session| session.id).collect()
 }
 
 async fn end(service: &Service, id: SessionId) {
-    service.store().end(&user("74"), id, &ending("1")).await.unwrap();
+    service.store().end(&user("74"), id, &ended_by("1", at(50))).await.unwrap();
 }
 
 async fn receipt(service: &Service, id: SessionId) -> Option<Ending> {
@@ -83,7 +74,7 @@ async fn end_all_does_not_overwrite_a_receipt_that_was_written_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let (a, b) = (other.sign_in("74", "a").await.id, other.sign_in("74", "b").await.id);
     assert_eq!(end_all_while(&service, &proxy, async || end(&other, a).await).await, [b]);
-    assert_eq!(receipt(&other, a).await, Some(ending("1")));
+    assert_eq!(receipt(&other, a).await, Some(ended_by("1", at(50))));
     assert!(live(&other).await.is_empty());
 }
 
@@ -103,7 +94,7 @@ async fn a_refresh_does_not_revive_a_session_that_ended_meanwhile() {
     let signed_in = sign_in_while((&service, &proxy), "a", at(40), async || end(&other, a).await).await;
     assert!(!signed_in.refreshed, "the device gets a new session instead");
     assert_eq!(live(&other).await, [signed_in.session.id]);
-    assert_eq!(receipt(&other, a).await, Some(ending("1")));
+    assert_eq!(receipt(&other, a).await, Some(ended_by("1", at(50))));
 }
 
 #[tokio::test]
@@ -134,7 +125,7 @@ async fn an_eviction_does_not_overwrite_a_receipt_that_was_written_meanwhile() {
     let a = other.sign_in("74", "a").await.id;
     let signed_in = sign_in_while((&service, &proxy), "b", at(40), async || end(&other, a).await).await;
     assert!(signed_in.evicted.is_empty());
-    assert_eq!(receipt(&other, a).await, Some(ending("1")));
+    assert_eq!(receipt(&other, a).await, Some(ended_by("1", at(50))));
 }
 
 #[tokio::test]
@@ -151,7 +142,7 @@ async fn a_session_that_looked_expired_stays_when_activity_was_recorded_meanwhil
 }
 
 #[tokio::test]
-async fn activity_does_not_revive_what_ended_meanwhile() {
+async fn activity_does_not_revive_a_session_that_ended_meanwhile() {
     let (mut service, proxy, mut other) = two_services(&[]).await;
     let a = other.sign_in("74", "a").await;
     service.now = at(1000);
@@ -180,10 +171,7 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
     service.now = at(0);
     let create = async |service: &Service, device: &str| {
         let body = json!({"device_fingerprint": device});
-        service.post("/sessions/create", &user_token("74"), body).await.body["id"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        service.post("/sessions/create", &user_token("74"), body).await.id()
     };
     let id = create(&service, "a").await;
     assert_eq!(take_actions(&proxy), ["Query", "Update", "Put"]);
@@ -225,7 +213,7 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
 }
 
 #[tokio::test]
-async fn ending_all_reads_once_where_users_must_be_known_too() {
+async fn end_all_reads_once_when_unknown_users_are_not_found() {
     let (service, proxy, mut other) = two_services(&[("UNKNOWN_USERS", "not_found")]).await;
     other.sign_in("74", "a").await;
     service.delete("/sessions/user/74", &admin_token()).await.ok();
@@ -235,7 +223,7 @@ async fn ending_all_reads_once_where_users_must_be_known_too() {
 }
 
 #[tokio::test]
-async fn the_two_reads_before_an_admin_acts_on_a_user_are_side_by_side() {
+async fn the_caller_and_the_target_are_read_at_the_same_time() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let sid = other.sign_in("1", "admin's").await.id.to_string();
     let token = token::token("1", Some("admin"), Some(&sid), START + 100_000);
@@ -256,7 +244,7 @@ async fn the_two_reads_before_an_admin_acts_on_a_user_are_side_by_side() {
 }
 
 #[tokio::test]
-async fn nothing_is_read_for_whom_the_token_refuses() {
+async fn nothing_is_read_when_the_token_refuses_the_caller() {
     let (service, proxy, _) = two_services(&[("UNKNOWN_USERS", "not_found")]).await;
     for target in ["/sessions/user/75", "/sessions/user/75?include_inactive=true"] {
         service.get(target, &user_token("74")).await.problem(403, "admin_only");
@@ -267,7 +255,7 @@ async fn nothing_is_read_for_whom_the_token_refuses() {
 }
 
 #[tokio::test]
-async fn whom_the_table_refuses_does_not_learn_whether_a_user_is_known() {
+async fn a_refused_caller_does_not_learn_whether_a_user_is_known() {
     let settings = [("UNKNOWN_USERS", "not_found"), ("ROLE_SOURCE", "table")];
     let (service, _, mut other) = two_services(&settings).await;
     other.sign_in("75", "phone").await;

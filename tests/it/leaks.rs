@@ -252,7 +252,7 @@ async fn failures(story: &mut Story, service: &Service, proxy: &Proxy) {
 }
 
 #[tokio::test]
-async fn a_whole_story_shows_nothing_that_it_must_not() {
+async fn no_answer_log_line_or_metric_shows_a_secret() {
     let (log, _guard) = Log::start();
     let proxy = Proxy::before(&database().await).await;
     let settings = [("JWT_SECRET_PREVIOUS", PREVIOUS), ("MAX_SESSIONS", "2"), ("UNKNOWN_USERS", "not_found")];
@@ -333,7 +333,7 @@ fn sent(token: &str) -> Secrets {
 }
 
 #[test]
-fn whatever_is_shown_is_found() {
+fn the_check_finds_every_kind_of_secret() {
     let token = USER.token(None);
     let secrets = sent(&token);
     let as_json = |text: &str| json!({"field": [{"detail": format!("it says {text} here")}]}).to_string();
@@ -369,14 +369,14 @@ fn a_leak_fails_the_test_in_which_it_happens() {
 
 #[tokio::test]
 #[should_panic(expected = "JWT secret, shown in an answer")]
-async fn a_service_that_answers_with_its_secret_is_found_out() {
+async fn the_check_notices_a_secret_in_an_answer() {
     let service = Service::with(&[("USER_ID_CLAIM", token::SECRET)]).await;
     service.get("/sessions/current", &USER.token(None)).await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "user agent, shown in a log line")]
-async fn a_service_that_logs_a_user_agent_is_found_out() {
+async fn the_check_notices_a_user_agent_in_the_log() {
     let service = Service::start().await;
     USER.call("GET /sessions/my-sessions")
         .with("/requestContext/requestId", json!(USER.agent))

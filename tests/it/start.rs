@@ -9,7 +9,7 @@ use crate::support::*;
 use serde_json::Value;
 
 #[tokio::test]
-async fn a_start_reads_once_and_the_first_list_over_the_same_connection() {
+async fn the_first_list_uses_the_connection_of_the_cold_start() {
     let proxy = Proxy::before(&database().await).await;
     let mut function = start(&proxy.database, 3).await;
     function.ready().await.unwrap();
@@ -23,7 +23,7 @@ async fn a_start_reads_once_and_the_first_list_over_the_same_connection() {
 }
 
 #[tokio::test]
-async fn a_start_that_can_read_nothing_starts_all_the_same() {
+async fn the_function_starts_without_a_database() {
     let mut function = start(&nowhere(), 3).await;
     function.ready().await.unwrap();
     let answer = function.invoke(&Call::of(ROUTES[0]).event()).await.unwrap();
@@ -31,7 +31,7 @@ async fn a_start_that_can_read_nothing_starts_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_start_waits_for_what_it_reads_no_longer_than_it_may() {
+async fn the_cold_start_does_not_wait_longer_than_its_limit() {
     let proxy = Proxy::before(&database().await).await;
     proxy.trouble(Trouble { fault: Fault::Stalled(Engine::Unasked), after: 0, lasts: true });
     let mut settings = settings(proxy.database.clone(), &[]);

@@ -18,6 +18,7 @@ use std::env;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::Database;
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::Context;
@@ -25,7 +26,9 @@ use lambda_http::lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sessions::config::{self, AuthMode, Config, Patience};
 use sessions::http::{App, Event};
-use sessions::session::{Device, DeviceType, Digest, Marks, Session, SessionId, UserId, later};
+use sessions::session::{
+    Device, DeviceType, Digest, EndReason, Ending, Marks, Note, Session, SessionId, UserId, later,
+};
 use sessions::store::{NewSession, SessionStore};
 use tokio::net::TcpListener;
 
@@ -58,6 +61,16 @@ pub fn at(seconds: i64) -> Timestamp {
 
 pub fn user(id: &str) -> UserId {
     UserId::parse(id).unwrap()
+}
+
+/// An attribute that is a string.
+pub fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// The receipt of a session that this admin ended, with the admin's id as the note.
+pub fn ended_by(admin: &str, at: Timestamp) -> Ending {
+    Ending { at, by: Some(user(admin)), reason: EndReason::RevokedByAdmin, note: Note::parse(admin).unwrap() }
 }
 
 /// Credentials that are told apart from any other text. The engines take any.
@@ -169,6 +182,13 @@ impl Service {
         self.store().sign_in(&new_session(user_id, device, self.now), None, self.now).await.unwrap().session
     }
 
+    /// Puts a session of user 74 into the table that cannot be read.
+    pub async fn add_broken_session(&self) {
+        let key = text("session#01900000-0000-7000-8000-000000000000");
+        let put = self.client().put_item().table_name(&self.database.table).item("user_id", text("74"));
+        put.item("sk", key.clone()).item("live_sk", key).send().await.unwrap();
+    }
+
     /// Sends an event as it is. What comes back has the form of every answer and shows no secret.
     pub async fn event(&self, event: &Value) -> Reply {
         secrets::plant(|secrets| secrets.add_event(event));
@@ -250,7 +270,7 @@ impl Reply {
         }
     }
 
-    /// What holds for every answer, success or refusal.
+    /// What holds for every answer: its headers, and the form of a problem (RFC 9457).
     fn check_form(&self) {
         let content_type = if self.status < 300 { "application/json" } else { "application/problem+json" };
         let mut headers = BTreeMap::from([
@@ -267,6 +287,12 @@ impl Reply {
         }
         let own: BTreeMap<_, _> = self.headers.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(own, headers, "{} {}", self.status, self.text);
+        if self.status >= 300 {
+            assert_eq!(self.body["status"], self.status, "{}", self.text);
+            for field in ["type", "title", "detail", "code", "request_id"] {
+                assert!(self.body[field].is_string(), "{field} in {}", self.text);
+            }
+        }
     }
 
     /// The methods that a refused one's path takes.
@@ -281,19 +307,20 @@ impl Reply {
         format!("{:?}\n{}", self.headers, self.text)
     }
 
-    /// Asserts a problem of RFC 9457 with this status and code; returns its detail.
+    /// Asserts that it is a problem with this status and code; returns its detail.
     pub fn problem(&self, status: u64, code: &str) -> &str {
         assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
-        assert_eq!(self.body["status"], status);
-        for field in ["type", "title", "request_id"] {
-            assert!(self.body[field].is_string(), "{field} in {}", self.text);
-        }
         self.body["detail"].as_str().unwrap()
     }
 
     pub fn ok(&self) -> &Value {
         assert_eq!(self.status, 200, "{}", self.text);
         &self.body
+    }
+
+    /// The id of a session.
+    pub fn id(&self) -> String {
+        self.body["id"].as_str().unwrap().to_owned()
     }
 
     /// The ids of a list of sessions.

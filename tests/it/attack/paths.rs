@@ -49,7 +49,7 @@ async fn try_ids(service: &Service, method: &str, path: &str, ids: &str, outcome
 }
 
 #[tokio::test]
-async fn ids_of_users_are_decoded_once_and_held_to_their_form() {
+async fn user_ids_are_decoded_once_and_validated() {
     let service = Service::start().await;
     try_ids(&service, "GET", "/sessions/user/{id}", GOOD_USERS, None).await;
     try_ids(&service, "GET", "/sessions/user/{id}", BAD_USERS, BAD_USER).await;
@@ -68,7 +68,7 @@ async fn ids_of_users_are_decoded_once_and_held_to_their_form() {
 }
 
 #[tokio::test]
-async fn ids_of_sessions_are_uuids_alone() {
+async fn session_ids_are_uuids() {
     let mut service = Service::start().await;
     let own = service.sign_in("1", "panel").await.id.to_string();
     let own_routes = ["GET", "DELETE"].map(|method| (method, "/sessions/session/{id}"));
@@ -113,7 +113,7 @@ async fn a_path_has_one_spelling() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_good_for_its_own_list_and_unchanged_alone() {
+async fn a_cursor_is_valid_only_unchanged_and_for_its_own_list() {
     let mut service = Service::start().await;
     for owner in ["74", "75", "1"] {
         for device in ["a", "b", "c"] {

@@ -8,7 +8,7 @@ use sessions::session::SessionId;
 use super::*;
 
 #[tokio::test]
-async fn the_routes_of_admins_are_for_admins_and_for_others_sessions() {
+async fn admin_routes_are_for_admins_and_for_sessions_of_other_users() {
     let mut service = Service::start().await;
     let session = service.sign_in("74", "phone").await.id.to_string();
     let of_74 = token::token("74", Some("admin"), Some(&session), START + 100_000);
@@ -36,12 +36,12 @@ async fn the_routes_of_admins_are_for_admins_and_for_others_sessions() {
 }
 
 #[tokio::test]
-async fn a_token_whose_session_is_not_live_is_good_for_nothing() {
+async fn a_token_whose_session_is_not_live_is_refused_on_every_route() {
     let mut service = Service::start().await;
     let live = service.sign_in("1", "live").await.id;
     let ended = service.sign_in("1", "ended").await.id;
     let of_other = service.sign_in("74", "other").await.id;
-    service.store().end(&user("1"), ended, &ending(&service)).await.unwrap();
+    service.store().end(&user("1"), ended, &ended_by("2", service.now)).await.unwrap();
     let id = |id: SessionId| json!(id.to_string());
     let sids = [
         id(ended),
@@ -78,7 +78,7 @@ async fn a_token_whose_session_is_not_live_is_good_for_nothing() {
 }
 
 #[tokio::test]
-async fn the_role_itself_alone_makes_an_admin() {
+async fn only_the_exact_role_makes_an_admin() {
     let service = Service::start().await;
     let no_admin = Some("admin_only");
     let admins = r#""admin" | ["admin"] | ["user","admin"] | [1,null,{},"admin"]"#;
@@ -101,7 +101,7 @@ fn authorizer(claims: Value) -> Value {
 }
 
 #[tokio::test]
-async fn claims_of_the_gateway_are_read_as_it_writes_them() {
+async fn claims_are_read_as_the_gateway_writes_them() {
     let mut service = Service::with(&[("AUTH_MODE", "gateway")]).await;
     let own = service.sign_in("1", "panel").await.id.to_string();
     let roles = [
@@ -137,7 +137,7 @@ async fn claims_of_the_gateway_are_read_as_it_writes_them() {
 }
 
 #[tokio::test]
-async fn claims_that_nobody_verified_are_not_believed() {
+async fn claims_that_nobody_verified_are_ignored() {
     let admin = json!({"sub": "1", "role": "admin", "exp": "9999999999"});
     let text = admin.to_string();
     let base64 = URL_SAFE_NO_PAD.encode(&text);
@@ -204,12 +204,12 @@ async fn claims_that_nobody_verified_are_not_believed() {
 }
 
 #[tokio::test]
-async fn the_session_of_another_user_is_nobodys_current_one() {
+async fn the_session_of_another_user_is_never_the_current_one() {
     let mut service = Service::start().await;
     let other = service.sign_in("75", "phone").await.id.to_string();
     // Opened with the very token, by which it would be told if the header did not decide.
     let own = service.post("/sessions/create", &user_token("74"), json!({})).await;
-    let own = own.body["id"].as_str().unwrap().to_owned();
+    let own = own.id();
     let cases = [
         ("GET /sessions/current", 401, "no_current_session"),
         ("POST /sessions/update-activity", 401, "no_current_session"),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 
 #[tokio::test]
-async fn the_header_of_a_token_points_to_no_other_key_or_algorithm() {
+async fn the_header_of_a_token_cannot_choose_a_key_or_an_algorithm() {
     let service = Service::start().await;
     let cases = [
         // Where a key might be fetched from, or which it might be, is never looked at.
@@ -55,7 +55,7 @@ async fn the_header_of_a_token_points_to_no_other_key_or_algorithm() {
 }
 
 #[tokio::test]
-async fn claims_count_in_their_own_form_alone() {
+async fn claims_of_the_wrong_type_are_refused() {
     let service = Service::start().await;
     let max = jiff::Timestamp::MAX.as_second();
     let claims_with = |exp: &str, more: &str| format!(r#"{{"sub":"1","role":"admin","exp":{exp}{more}}}"#);
@@ -117,7 +117,7 @@ async fn claims_count_in_their_own_form_alone() {
 }
 
 #[tokio::test]
-async fn issuer_and_audience_must_be_the_texts_that_are_set() {
+async fn the_issuer_and_the_audience_must_be_the_configured_ones() {
     let service = Service::with(&[("JWT_ISSUER", "panel"), ("JWT_AUDIENCE", "7")]).await;
     let accepted = r#""iss":"panel","aud":"7" | "iss":"panel","aud":["6","7"]"#;
     let refused = r#""iss":"panel","aud":7 | "iss":"panel","aud":[7] | "iss":"panel","aud":[["7"]]
@@ -214,7 +214,7 @@ async fn a_signature_has_one_alphabet() {
 }
 
 #[tokio::test]
-async fn a_token_counts_in_one_place_alone() {
+async fn a_token_counts_only_in_the_authorization_header() {
     let service = Service::start().await;
     let (good, bad) = (signed(HEADER, &claims("")), user_token("74"));
     let basic = STANDARD.encode("admin:admin");
