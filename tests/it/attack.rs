@@ -1,4 +1,4 @@
-//! What an attacker tries: each attempt has the one status and code that it must get.
+//! What an attacker tries. Each attempt must get one exact status and code.
 
 mod injections;
 mod paths;
@@ -12,7 +12,7 @@ const LIST: &str = "/sessions/user/74";
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 const NEVER: &str = "01900000-0000-7000-8000-000000000000";
 
-/// What an attempt comes to: `None` is a success, `Some` the code of the refusal.
+/// The outcome of an attempt: `None` is a success, `Some` the code of the refusal.
 type Outcome = Option<&'static str>;
 
 const MALFORMED: Outcome = Some("token_malformed");
@@ -32,7 +32,7 @@ fn status(code: &str) -> u64 {
     }
 }
 
-/// What is between the bars of a list.
+/// The items of a list that bars separate.
 fn listed(list: &str) -> impl Iterator<Item = &str> {
     list.split('|').map(str::trim)
 }
@@ -73,7 +73,7 @@ fn signed(header: &str, claims: &str) -> String {
     token::sign_text(header, claims, token::SECRET)
 }
 
-/// The routes that are for admins alone, about user 74.
+/// The routes that are only for admins, about user 74.
 const ADMIN_ROUTES: &[&str] = ROUTES.split_at(3).0;
 
 #[tokio::test]

@@ -1,6 +1,6 @@
-//! Every route with every fault at each of its calls to DynamoDB: once, and for as long as the request lasts. The answer
-//! is the right one or an honest problem, the table keeps its promises, the log tells of every ending, and the client's
-//! next try heals the rest.
+//! Every fault at every call to DynamoDB on every route: once, and for as long as the request lasts. The answer is
+//! right or an honest error, the table keeps its rules, the log names every ending, and the client's next try repairs the
+//! rest.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 4;
 /// What a request with a fault in it comes to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
-    /// The same as without: it was tried again.
+    /// The same as without a fault: it was tried again.
     Healed,
     /// 503: nothing is confirmed, try again.
     Unavailable,
@@ -38,7 +38,7 @@ enum Outcome {
 
 use Outcome::{Broken, Healed, Unavailable};
 
-/// What comes of a fault that strikes once, and of one that stays.
+/// The outcome of a fault that happens once, and of one that stays.
 fn outcomes(fault: Fault) -> (Outcome, Outcome) {
     match fault {
         // The service is wrong: its request, its rights, its table, its credentials.
@@ -55,7 +55,7 @@ fn outcomes(fault: Fault) -> (Outcome, Outcome) {
         | Fault::Cancelled([_, "ItemCollectionSizeLimitExceeded"]) => (Unavailable, Unavailable),
         // What was done is unknown, and the time is up or the answer says no more.
         Fault::Stalled(_) | Fault::Empty(_) | Fault::Short => (Unavailable, Unavailable),
-        // The SDK does not try again what came back and was no answer.
+        // The SDK does not repeat a call that got an unreadable answer.
         Fault::NoHttp(_) | Fault::Garbage(_) => (Unavailable, Unavailable),
         _ => (Healed, Unavailable),
     }
@@ -66,7 +66,7 @@ fn is_a_race(fault: Fault) -> bool {
     matches!(fault, Fault::Cancelled(_) | Fault::Refused("TransactionConflictException"))
 }
 
-/// Tenths of a second instead of seconds, where a fault takes all the time that there is.
+/// Tenths of a second instead of seconds where a fault uses up all the time.
 fn patience(trouble: Option<Trouble>) -> Patience {
     let short = Duration::from_millis(500);
     let patience = Patience { backoff: Duration::from_millis(1), ..Patience::default() };
@@ -220,7 +220,7 @@ async fn witness(
     let calls = proxy.take_calls();
     let (after, first_log) = (State::of(database).await, log.take());
     proxy.heal();
-    // With all the patience there is, since nothing is wrong any more but the machine may be busy.
+    // With the usual timeouts: nothing is wrong any more, but the machine may be busy.
     service = Service::on(proxy.database.clone(), scenario.settings);
     service.now = at(NOW + 1);
     let again = scenario.call(world).send(&service).with_subscriber(lines(log.clone())).await;
@@ -279,7 +279,7 @@ fn said_to_have_ended(body: &Value) -> Vec<String> {
     ended.chain(evicted).map(|id| id.as_str().unwrap().to_owned()).collect()
 }
 
-/// Holds what came of a case against the request without a fault.
+/// Compares the result of a case with the same request without a fault.
 fn judge(scenario: &Scenario, trouble: Trouble, clean: &Witness, seen: &Witness) {
     let cap = cap(scenario);
     seen.check(cap);
@@ -306,7 +306,7 @@ fn judge(scenario: &Scenario, trouble: Trouble, clean: &Witness, seen: &Witness)
     assert!(seen.after.version() <= clean.after.version(), "no write is made twice");
     assert!(seen.end.version() <= clean.end.version(), "no write is made twice");
     assert!(seen.took < longest(&patience(Some(trouble))), "it took {:?}", seen.took);
-    // Two calls may be under way side by side.
+    // Two calls may run at the same time.
     let most = clean.calls.len() + 2 * (ATTEMPTS - 1);
     assert!(is_a_race(trouble.fault) || seen.calls.len() <= most, "{} calls", seen.calls.len());
 }

@@ -1,4 +1,5 @@
-//! What comes between the read and the write of an operation, call by call; and how many calls there are.
+//! What happens when another writer comes between the read and the write of an operation, and how many calls each
+//! operation makes.
 
 use crate::support::proxy::Proxy;
 use crate::support::*;
@@ -7,14 +8,14 @@ use serde_json::json;
 use sessions::session::{Ending, SessionId};
 use sessions::store::SignedIn;
 
-/// A service that reaches its engine through a proxy, and one that acts behind its back.
+/// A service behind a proxy, and a second one on the same table without it.
 async fn two_services(extra: &[(&str, &str)]) -> (Service, Proxy, Service) {
     let database = database().await;
     let proxy = Proxy::before(&database).await;
     (Service::on(proxy.database.clone(), extra), proxy, Service::on(database, extra))
 }
 
-/// Runs `operation` and, before its first call of this name goes through, `meanwhile`.
+/// Runs `operation`, and runs `meanwhile` before the first call of this name reaches the engine.
 async fn with_meanwhile<T>(
     proxy: &Proxy,
     call: &str,

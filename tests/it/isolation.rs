@@ -1,5 +1,5 @@
-//! Nobody learns whether another user's session exists, nor touches it: whatever names one is answered, and looked
-//! up, as a name that never was.
+//! Nobody learns whether another user's session exists. Its id gets the answer, and causes the calls, of an id that
+//! does not exist.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,17 +12,17 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use sessions::session::{EndReason, Ending, SessionId};
 
-/// Who is not to be learned of.
+/// The user about whom others must learn nothing.
 const OTHER: &str = "75";
 
-/// Both settings of what a list of an unknown user answers.
+/// Both values of the setting.
 const UNKNOWN_USERS: [&str; 2] = ["empty", "not_found"];
 
-/// A service whose calls are seen, on a table with sessions of two users in every state.
+/// A service behind a proxy, on a table where two users have sessions in every state.
 struct Scene {
     service: Service,
     proxy: Proxy,
-    /// The sessions of the other user, of which nothing may be learned.
+    /// The sessions of the other user.
     others: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ impl Scene {
         id
     }
 
-    /// Lets the lifetime of one session be over.
+    /// Makes one session expire now.
     async fn age(&self, user: &str, id: SessionId) {
         let now = self.service.now.as_millisecond().to_string();
         let update = self.service.client().update_item().table_name(&self.service.database.table);
@@ -81,19 +81,19 @@ impl Scene {
         items.items().iter().map(text).collect()
     }
 
-    /// The reasons in the other user's records; nothing stands for an open one.
+    /// The end reasons in the other user's sessions; a live one has the empty reason.
     async fn reasons(&self) -> BTreeSet<String> {
         let page = self.service.store().history(&user(OTHER), None, 100).await.unwrap();
         let reason = |ended: Option<Ending>| ended.map_or("", |ending| ending.reason.as_str()).to_owned();
         page.sessions.into_iter().map(|session| reason(session.ended)).collect()
     }
 
-    /// What a call shows to whoever sends it and to whoever watches the clock, with `name` taken out.
+    /// What the caller sees of a call, and the calls to DynamoDB that could be timed, without `name`.
     async fn seen(&self, call: Call, name: &str) -> Seen {
         self.proxy.take();
         let reply = call.send(&self.service).await;
         let mut calls: Vec<_> = self.proxy.take().iter().map(shape).collect();
-        // Two that are under way at a time come in any order.
+        // Parallel calls arrive in any order.
         calls.sort();
         Seen { status: reply.status, answer: reply.all().replace(name, "NAME"), calls }
     }
@@ -128,7 +128,7 @@ fn without_values(value: &mut Value) {
     }
 }
 
-/// An id as good as any, of a session that never was.
+/// A valid id of a session that does not exist.
 const NEVER: &str = "0dc1f000-0000-7000-8000-00000000dead";
 
 /// Every way to name a session: in the path, by user 74 for themself and by the admin for user 74 and for one

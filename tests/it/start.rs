@@ -1,4 +1,4 @@
-//! The cold start: what is read ahead, and that a start does not hang on it.
+//! The cold start: what is read in advance, and that the start does not wait for it forever.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn the_cold_start_does_not_wait_longer_than_its_limit() {
     proxy.trouble(Trouble { fault: Fault::Stalled(Engine::Unasked), after: 0, lasts: true });
     let mut settings = settings(proxy.database.clone(), &[]);
     settings.database.patience.prime = Duration::from_millis(50);
-    // Every other wait of a test is a minute long: that this comes back is what is to be seen.
+    // All other limits of a test are a minute long, so that this returns only because of the limit above.
     sessions::http::App::new(settings).prime().await;
     assert_eq!(proxy.take_calls(), ["Query"]);
 }

@@ -1,4 +1,4 @@
-//! The table's promises, on a real engine: the cap, the first receipt, end-all, expiry, races.
+//! The rules of the table on a real engine: the cap, the first receipt, end-all, expiry and races.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -136,7 +136,7 @@ async fn a_sign_in_records_the_end_of_expired_sessions() {
 #[tokio::test]
 async fn a_sign_in_never_overwrites_a_session_with_the_same_id() {
     let mut database = database().await;
-    // Reading again never helps: it goes on until the time is up.
+    // Reading again never helps, so that the sign-in tries until its time is over.
     database.patience.chain = Duration::from_millis(100);
     let store = SessionStore::new(&database, policy(3));
     let old = sign_in(&store, "old", at(0)).await.session;
@@ -157,7 +157,7 @@ async fn ending_an_unknown_session_creates_nothing() {
     assert_eq!(stored(&database, "profile", "sk").await, None);
 }
 
-/// As when the answer to a write is lost and the SDK writes again.
+/// The answer to a write was lost and the SDK writes again.
 #[tokio::test]
 async fn an_ending_that_finds_its_own_receipt_counts_as_the_first() {
     let (store, _) = store(3).await;
@@ -168,7 +168,7 @@ async fn an_ending_that_finds_its_own_receipt_counts_as_the_first() {
     }
 }
 
-/// As when the clocks of two processes differ.
+/// The clocks of two processes differ.
 #[tokio::test]
 async fn no_session_ends_before_it_began() {
     let (store, _) = store(3).await;
@@ -222,7 +222,7 @@ async fn parallel_sign_ins_of_one_device_make_one_session() {
     assert_eq!(signed_in.iter().filter(|outcome| !outcome.refreshed).count(), 1);
 }
 
-/// A sign-in and when it was under way, in real time.
+/// A sign-in with its start and its end in real time.
 struct Timed {
     id: SessionId,
     began: Instant,

@@ -1,4 +1,4 @@
-//! template.yaml against the code: what the gateway lets through is what the function answers.
+//! Compares template.yaml with the code.
 
 use std::collections::BTreeSet;
 

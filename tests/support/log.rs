@@ -1,5 +1,4 @@
-//! What the service logs: each line is one JSON object and shows no secret, in every test; and what a test wants
-//! to see of it.
+//! Captures the log of the service and checks that each line is one JSON object without a secret.
 
 use std::io;
 use std::sync::{Arc, Mutex, Once};
@@ -11,10 +10,10 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::secrets;
 
-/// Holds every line that is logged in this process, outside of a [`Log`] too, against what was sent.
+/// Searches every line that is logged in this process for secrets, also outside of a [`Log`].
 pub fn watch() {
     static WATCH: Once = Once::new();
-    // Where a subscriber is set already, its lines are its own affair.
+    // A test may have its own subscriber.
     WATCH.call_once(|| drop(set_global_default(log::lines(|| Checked))));
 }
 
@@ -71,7 +70,7 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
-/// Takes one line at a time, as the formatter hands them over, and keeps none.
+/// Checks each line and keeps nothing.
 struct Checked;
 
 impl io::Write for Checked {

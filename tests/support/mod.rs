@@ -1,4 +1,4 @@
-//! What the tests share: the whole service over a real engine, its own database for each test.
+//! What the tests share: the whole service on a real engine, with its own database for each test.
 #![allow(dead_code, reason = "the benchmarks use a part of it")]
 
 #[path = "../../examples/local/engine.rs"]
@@ -35,8 +35,8 @@ use tokio::net::TcpListener;
 /// Names the engine of all tests when it is not the embedded one, such as `http://127.0.0.1:8100`.
 const ENDPOINT: &str = "TEST_DYNAMODB_ENDPOINT";
 
-/// When every test begins: 2040-01-01T00:00:00Z. To come, because an engine that sweeps by the real clock would
-/// otherwise take records away whose time has passed.
+/// When every test begins: 2040-01-01T00:00:00Z. It is in the future because an engine that deletes by the real clock
+/// would delete records of the past.
 pub const START: i64 = 2_208_988_800;
 
 /// The routes of the contract.
@@ -73,7 +73,7 @@ pub fn ended_by(admin: &str, at: Timestamp) -> Ending {
     Ending { at, by: Some(user(admin)), reason: EndReason::RevokedByAdmin, note: Note::parse(admin).unwrap() }
 }
 
-/// Credentials that are told apart from any other text. The engines take any.
+/// Credentials unlike any other text. The engines accept any.
 fn with_keys(database: config::Database) -> config::Database {
     config::Database {
         access_key_id: "AKIAPLANTEDKEYID0000".into(),
@@ -83,12 +83,12 @@ fn with_keys(database: config::Database) -> config::Database {
     }
 }
 
-/// How to reach an engine that is not there.
+/// The address of an engine that does not exist.
 pub fn nowhere() -> config::Database {
     with_keys(engine::at("http://127.0.0.1:9".into()))
 }
 
-/// Waits that a loaded machine does not outlast: what a race comes to must not depend on how fast it is run.
+/// Timeouts that are long enough for a busy machine: the outcome of a race must not depend on its speed.
 const PATIENT: Patience = Patience {
     connect: Duration::from_secs(30),
     attempt: Duration::from_secs(60),
@@ -218,7 +218,7 @@ impl Service {
     }
 }
 
-/// A sign-in whose device is recognised again by its name.
+/// A sign-in of a device that is recognised by its name.
 pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
     let user_id = user(user_id);
     NewSession {
@@ -235,7 +235,7 @@ pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
     }
 }
 
-/// The marks of a device that has this fingerprint and nothing else to tell it by.
+/// The marks of a device that has only this fingerprint.
 pub fn fingerprint(user: &UserId, of: &[u8]) -> Marks {
     Marks { fingerprint: Some(Digest::of(user, "fingerprint", of)), ..Marks::default() }
 }
@@ -250,7 +250,7 @@ pub fn admin_token() -> String {
     token::token("1", Some("admin"), None, START + 10_000_000_000)
 }
 
-/// What came back.
+/// The answer of the service.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u64,
@@ -295,7 +295,7 @@ impl Reply {
         }
     }
 
-    /// The methods that a refused one's path takes.
+    /// The methods in the `Allow` header, if they are valid.
     fn allow(&self) -> &str {
         let allow = self.headers.get("allow").map(String::as_str).unwrap_or_default();
         let takes = ["GET", "POST", "DELETE", "GET, DELETE"];
@@ -381,7 +381,7 @@ impl Call {
         self
     }
 
-    /// The event that it is.
+    /// The whole event.
     pub fn event(self) -> Value {
         self.0
     }

@@ -1,5 +1,5 @@
-//! Between the service and its engine, on the wire: counts the calls, lets a test act between two of them, and makes
-//! calls meet faults.
+//! A proxy between the service and its engine: it counts the calls, lets a test act between two of them, and makes
+//! calls fail.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -82,7 +82,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// What this call meets; counts it.
+    /// Counts this call and returns its fault.
     fn meet(&mut self, operation: &str) -> Option<Fault> {
         if !self.fault.can_meet(operation) {
             return None;
@@ -166,7 +166,7 @@ impl Proxy {
         self.shared.struck.subscribe().wait_for(|struck| *struck).await.unwrap();
     }
 
-    /// Counts from here.
+    /// Forgets the calls so far.
     pub fn forget(&self) {
         self.shared.calls.lock().unwrap().clear();
         self.shared.answered.send_replace(0);
@@ -182,7 +182,7 @@ impl Proxy {
         *self.shared.trouble.lock().unwrap() = None;
     }
 
-    /// Lets stalled calls go on, and waits until all calls have got where they can get.
+    /// Lets stalled calls go on, and waits until all calls are finished.
     pub async fn settle(&self) {
         self.shared.stalled.send_replace(true);
         self.shared.under_way.subscribe().wait_for(|calls| *calls == 0).await.unwrap();
@@ -252,8 +252,8 @@ impl Shared {
     }
 }
 
-/// One call of a test itself, without the SDK, which takes its time in a debug build: tests with a thousand tables fill
-/// and read them so.
+/// One call of a test itself, without the SDK, which is slow in a debug build: some tests fill and read a thousand
+/// tables.
 pub async fn call(database: &config::Database, operation: &str, body: &Value) -> Value {
     let mut engine = TcpStream::connect(address(database)).await.unwrap();
     let body = body.to_string();

@@ -1,4 +1,4 @@
-//! Paths, ids and cursors that lead elsewhere.
+//! Paths, ids and cursors that try to reach something else.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! Some users and their sessions: gives the events their names, and holds every answer against what always holds.
+//! Users and their sessions during a fuzz run: puts their ids into the events and checks every answer.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ const CAP: usize = 3;
 /// Where something panicked, and how often; caught panics are among them.
 pub static PANICS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
-/// Fails with why it must not be.
+/// An error says which rule was broken.
 pub type Check = Result<(), String>;
 
 /// The two ways to verify tokens, on one table.
@@ -70,7 +70,7 @@ impl Delivery {
     }
 }
 
-/// Users, the first of them an admin, and what became of their sessions as the answers told it.
+/// Users, of whom the first is an admin, and the state of their sessions according to the answers.
 pub struct Life {
     users: [String; 4],
     live: Vec<Known>,
@@ -170,7 +170,7 @@ impl Life {
         call.with("/requestContext/authorizer", json!({"jwt": {"claims": claims, "scopes": null}}))
     }
 
-    /// The id of such a session of this user.
+    /// The id of a session that this user has in the state that was picked.
     async fn session(&mut self, user: usize, pick: &Pick, stack: &mut Stack) -> String {
         match pick {
             Pick::Live(n) => self.live(user, *n, stack).await.to_string(),
@@ -202,7 +202,7 @@ impl Life {
         id
     }
 
-    /// Takes from an answer what became of whose session, and holds it against what was known.
+    /// Takes the state of each session from an answer and compares it with what was known.
     pub fn learn(&mut self, reply: &Reply) -> Check {
         let shown = sessions(&reply.body);
         let live = shown.iter().filter(|session| session["is_active"] == true).count();
@@ -211,7 +211,7 @@ impl Life {
         }
         for session in shown {
             let user = session["user_id"].to_string();
-            // A changed token may be one of a user who is none of ours.
+            // A changed token may belong to a user who is not in this list.
             if let Some(user) = self.users.iter().position(|known| *known == user.trim_matches('"')) {
                 self.note(Known { user, id: id(&session["id"])? }, session["is_active"] == true)?;
             }
@@ -239,7 +239,7 @@ impl Life {
         Ok(())
     }
 
-    /// What the table says of all of them.
+    /// Compares all users with the table.
     pub async fn check(&self, stack: &Stack) -> Check {
         let (store, now) = (stack.hs256.store(), stack.hs256.now);
         for user in &self.users {
@@ -287,7 +287,7 @@ fn put(document: &mut Value, at: &[String], value: Option<Value>) {
     }
 }
 
-/// Lambda delivers nothing but JSON: a cut that leaves none is not made.
+/// Lambda delivers only JSON, so a cut that would break it is not made.
 fn cut(event: String, cut: Option<&Cut>) -> String {
     let Some(Cut { at, length, scrap }) = cut else { return event };
     let mut characters: Vec<char> = event.chars().collect();
