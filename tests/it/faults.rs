@@ -1,6 +1,6 @@
 //! Every fault at every call to DynamoDB on every route: once, and for as long as the request lasts. The answer is
-//! right or an honest error, the table keeps its rules, the log names every ending, and the client's next try repairs the
-//! rest.
+//! right or an honest error, the table keeps its rules, the log names every ending, and the client's next try repairs
+//! the rest.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
