@@ -5,6 +5,8 @@ mod paths;
 mod privilege;
 mod tokens;
 
+use std::sync::LazyLock;
+
 use crate::support::*;
 use serde_json::json;
 
@@ -68,13 +70,13 @@ fn signed(header: &str, claims: &str) -> String {
     token::sign_text(header, claims, token::SECRET)
 }
 
-/// The routes that are for admins alone, about user 74.
-const ADMIN_ROUTES: &[&str] = ROUTES.split_at(3).0;
+/// The routes that only admins may use, about user 74.
+static ADMIN_ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| ROUTES[..3].to_vec());
 
 /// The receipt of an ending by the admin.
-fn ending(service: &Service) -> sessions::session::Ending {
+fn ending(service: &Service) -> sessions::session::Termination {
     let reason = sessions::session::EndReason::Logout;
-    sessions::session::Ending { at: service.now, by: Some(user("1")), reason, note: None }
+    sessions::session::Termination { at: service.now, by: Some(user("1")), reason, note: None }
 }
 
 #[tokio::test]
@@ -86,7 +88,7 @@ async fn every_answer_has_its_headers() {
         assert_eq!(reply.status, status, "{route}: {}", reply.text);
         reply
     };
-    for route in ROUTES {
+    for route in ROUTES.iter().copied() {
         let id = service.sign_in("74", "phone").await.id.to_string();
         service.sign_in("74", "laptop").await;
         let mine = token::token("74", None, Some(&id), START + 100_000);

@@ -8,9 +8,9 @@ use crate::support::lambda::Runtime;
 use crate::support::proxy::{Proxy, Trouble};
 use crate::support::world::{State, World};
 use crate::support::*;
-use jiff::{SignedDuration, Timestamp};
+use chrono::TimeDelta;
+use chrono::Utc;
 use serde_json::{Value, json};
-use sessions::config;
 use sessions::session::later;
 use tokio::task::JoinSet;
 
@@ -69,8 +69,8 @@ impl Scenario {
 }
 
 /// A process of the function on this table.
-async fn start(database: &config::Database, cap: usize) -> Runtime {
-    let endpoint = database.endpoint.as_deref().unwrap();
+async fn start(database: &Table, cap: usize) -> Runtime {
+    let endpoint = database.endpoint.as_str();
     let environment = [
         ("TABLE_NAME", database.table.as_str()),
         ("AWS_REGION", &database.region),
@@ -93,12 +93,7 @@ struct Seen {
     end: State,
 }
 
-async fn run(
-    world: &World,
-    database: &config::Database,
-    scenario: &Scenario,
-    boundary: Option<Boundary>,
-) -> Seen {
+async fn run(world: &World, database: &Table, scenario: &Scenario, boundary: Option<Boundary>) -> Seen {
     let proxy = Proxy::before(database).await;
     let mut function = start(&proxy.database, scenario.cap).await;
     function.ready().await.unwrap();
@@ -173,7 +168,7 @@ fn judge(world: &World, scenario: &Scenario, clean: &Seen, seen: &Seen) {
 
 #[tokio::test]
 async fn killed_at_any_boundary_it_leaves_nothing_that_the_next_try_does_not_heal() {
-    let an_hour_ago = later(Timestamp::now(), SignedDuration::from_hours(-1));
+    let an_hour_ago = later(Utc::now(), TimeDelta::hours(-1));
     let worlds = Arc::new([World::new(an_hour_ago, false).await, World::new(an_hour_ago, true).await]);
     let database = Arc::new(database().await);
     let mut cases = JoinSet::new();

@@ -12,8 +12,8 @@ use crate::support::world::{State, World, unnamed};
 use crate::support::*;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
-use sessions::config::{self, Patience};
-use sessions::log::lines;
+use sessions::config::Timeouts;
+use sessions::telemetry::log::json_lines;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -67,21 +67,21 @@ fn is_a_race(fault: Fault) -> bool {
 }
 
 /// Tenths of a second instead of seconds, where a fault takes all the time that there is.
-fn patience(trouble: Option<Trouble>) -> Patience {
+fn timeouts(trouble: Option<Trouble>) -> Timeouts {
     let short = Duration::from_millis(500);
-    let patience = Patience { backoff: Duration::from_millis(1), ..Patience::default() };
+    let timeouts = Timeouts { backoff: Duration::from_millis(1), ..Timeouts::default() };
     match trouble.map(|trouble| (trouble.fault, trouble.lasts)) {
-        Some((Fault::Slow(_), _)) => Patience { attempt: short, ..patience },
-        Some((Fault::Stalled(_), _)) => Patience { call: short, chain: short, ..patience },
-        Some((fault, true)) if is_a_race(fault) => Patience { chain: short, ..patience },
-        _ => patience,
+        Some((Fault::Slow(_), _)) => Timeouts { attempt: short, ..timeouts },
+        Some((Fault::Stalled(_), _)) => Timeouts { call: short, chain: short, ..timeouts },
+        Some((fault, true)) if is_a_race(fault) => Timeouts { chain: short, ..timeouts },
+        _ => timeouts,
     }
 }
 
 /// The longest that a request takes: a call before the chain of writes, the chain, and the two calls of a last round
 /// that began just in time, with a wait between them.
-fn longest(patience: &Patience) -> Duration {
-    3 * patience.call + patience.chain + Duration::from_millis(256)
+fn longest(timeouts: &Timeouts) -> Duration {
+    3 * timeouts.call + timeouts.chain + Duration::from_millis(256)
 }
 
 /// Who asks.
@@ -200,14 +200,9 @@ struct Witness {
     log_again: Vec<Value>,
 }
 
-async fn witness(
-    world: &World,
-    database: &config::Database,
-    scenario: &Scenario,
-    trouble: Option<Trouble>,
-) -> Witness {
+async fn witness(world: &World, database: &Table, scenario: &Scenario, trouble: Option<Trouble>) -> Witness {
     let proxy = Proxy::before(database).await;
-    let reached = config::Database { patience: patience(trouble), ..proxy.database.clone() };
+    let reached = Table { timeouts: timeouts(trouble), ..proxy.database.clone() };
     let mut service = Service::on(reached, scenario.settings);
     service.now = at(NOW);
     let log = Log::default();
@@ -215,15 +210,15 @@ async fn witness(
         proxy.trouble(trouble);
     }
     let begin = Instant::now();
-    let reply = scenario.call(world).send(&service).with_subscriber(lines(log.clone())).await;
+    let reply = scenario.call(world).send(&service).with_subscriber(json_lines(log.clone())).await;
     let took = begin.elapsed();
     let calls = proxy.take_calls();
     let (after, first_log) = (State::of(database).await, log.take());
     proxy.heal();
-    // With all the patience there is, since nothing is wrong any more but the machine may be busy.
+    // With all the timeouts there is, since nothing is wrong any more but the machine may be busy.
     service = Service::on(proxy.database.clone(), scenario.settings);
     service.now = at(NOW + 1);
-    let again = scenario.call(world).send(&service).with_subscriber(lines(log.clone())).await;
+    let again = scenario.call(world).send(&service).with_subscriber(json_lines(log.clone())).await;
     proxy.settle().await;
     Witness {
         before: State::new(&world.items),
@@ -302,14 +297,14 @@ fn judge(scenario: &Scenario, trouble: Trouble, clean: &Witness, seen: &Witness)
     assert_eq!(seen.end.shape(&seen.before), clean.end.shape(&clean.before), "the next try heals the rest");
     assert!(seen.after.version() <= clean.after.version(), "no write is made twice");
     assert!(seen.end.version() <= clean.end.version(), "no write is made twice");
-    assert!(seen.took < longest(&patience(Some(trouble))), "it took {:?}", seen.took);
+    assert!(seen.took < longest(&timeouts(Some(trouble))), "it took {:?}", seen.took);
     // Two calls may be under way side by side.
     let most = clean.calls.len() + 2 * (ATTEMPTS - 1);
     assert!(is_a_race(trouble.fault) || seen.calls.len() <= most, "{} calls", seen.calls.len());
 }
 
 fn cap(scenario: &Scenario) -> usize {
-    settings(engine::at(String::new()), scenario.settings).policy.max_sessions
+    settings(&Table::at(String::new()), scenario.settings).policy.max_sessions
 }
 
 /// Every fault at every call of a request that it can meet: once, and lasting where once is not enough to fail it.
@@ -363,11 +358,10 @@ async fn every_fault_at_every_call_of_every_route_ends_well() {
 async fn without_a_database_every_route_says_so() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let world = World::new(at(0), false).await;
-    let database = engine::at(format!("http://{nobody}"));
+    let database = Table::at(format!("http://{nobody}"));
     for scenario in SCENARIOS.iter().filter(|scenario| !scenario.many) {
-        let patience = Patience { backoff: Duration::from_millis(1), ..Patience::default() };
-        let database =
-            config::Database { region: scenario.route.len().to_string(), patience, ..database.clone() };
+        let timeouts = Timeouts { backoff: Duration::from_millis(1), ..Timeouts::default() };
+        let database = Table { region: scenario.route.len().to_string(), timeouts, ..database.clone() };
         let mut service = Service::on(database, scenario.settings);
         service.now = at(NOW);
         scenario.call(&world).send(&service).await.problem(503, "store_unavailable");
@@ -380,14 +374,14 @@ fn the_longest_chain_of_calls_fits_into_the_functions_timeout_and_that_into_the_
     let timeout = &template["Parameters"]["Timeout"];
     let seconds = |value: &Yaml| Duration::from_secs(value.as_u64().unwrap());
     let gateway = &template["Resources"]["Integration"]["Properties"]["TimeoutInMillis"];
-    assert!(longest(&Patience::default()) < seconds(&timeout["MinValue"]));
+    assert!(longest(&Timeouts::default()) < seconds(&timeout["MinValue"]));
     assert!(seconds(&timeout["MaxValue"]) < Duration::from_millis(gateway.as_u64().unwrap()));
     assert!(seconds(&timeout["MaxValue"]) <= Duration::from_secs(29));
 }
 
 #[test]
 fn every_route_is_here() {
-    for route in ROUTES {
+    for route in ROUTES.iter().copied() {
         assert!(SCENARIOS.iter().any(|scenario| scenario.route == route), "{route}");
     }
 }

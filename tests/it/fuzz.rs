@@ -11,7 +11,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
-use sessions::log;
+use sessions::telemetry::log;
 use tokio::runtime::{Builder, Runtime};
 
 use self::life::{Check, Life, PANICS, Stack};
@@ -105,7 +105,7 @@ fn count_panics() {
 #[test]
 fn whatever_comes_is_answered() {
     let cases = env::var("FUZZ_CASES").map_or(CASES, |cases| cases.parse().unwrap());
-    let _no_lines = tracing::subscriber::set_default(log::lines(std::io::sink));
+    let _no_lines = tracing::subscriber::set_default(log::json_lines(std::io::sink));
     count_panics();
     let start = Instant::now();
     let fuzz = RefCell::new(Fuzz::start());

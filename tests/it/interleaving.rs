@@ -2,11 +2,12 @@
 
 use crate::support::proxy::Proxy;
 use crate::support::*;
+use chrono::TimeDelta;
 use serde_json::json;
-use sessions::session::{EndReason, Ending, Note, SessionId};
+use sessions::session::{EndReason, Note, SessionId, Termination};
 
-fn ending(by: &str) -> Ending {
-    Ending {
+fn ending(by: &str) -> Termination {
+    Termination {
         at: at(50),
         by: Some(user(by)),
         reason: EndReason::RevokedByAdmin,
@@ -44,7 +45,7 @@ async fn with_meanwhile<T>(
 }
 
 async fn live(service: &Service) -> Vec<SessionId> {
-    let open = service.store().open(&user("74")).await.unwrap();
+    let open = service.store().user_sessions(&user("74")).await.unwrap();
     open.live(service.now, service.store().policy()).map(|session| session.id).collect()
 }
 
@@ -60,7 +61,7 @@ async fn end_all_does_not_write_over_a_receipt_that_came_meanwhile() {
     .await;
     assert_eq!(ended.unwrap().iter().map(|session| session.id).collect::<Vec<_>>(), [b.id]);
     let kept = other.store().session(&a.user_id, a.id).await.unwrap().unwrap();
-    assert_eq!(kept.ended, Some(ending("1")));
+    assert_eq!(kept.terminated, Some(ending("1")));
     assert!(live(&other).await.is_empty());
 }
 
@@ -92,7 +93,7 @@ async fn a_refresh_does_not_revive_a_session_that_ended_meanwhile() {
     assert!(!signed_in.refreshed, "the device gets a new session instead");
     assert_eq!(live(&other).await, [again.id]);
     let kept = other.store().session(&a.user_id, a.id).await.unwrap().unwrap();
-    assert_eq!(kept.ended, Some(ending("1")));
+    assert_eq!(kept.terminated, Some(ending("1")));
 }
 
 #[tokio::test]
@@ -102,7 +103,7 @@ async fn a_refresh_does_not_undo_activity_that_came_meanwhile() {
     let again = new_session("74", "a", at(40));
     let sign_in = service.store().sign_in(&again, None, at(40));
     let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
-        other.store().touch(&a, at(1000)).await.unwrap().unwrap();
+        other.store().record_activity(&a, at(1000)).await.unwrap().unwrap();
     })
     .await
     .unwrap();
@@ -134,7 +135,7 @@ async fn an_eviction_does_not_write_over_a_receipt_that_came_meanwhile() {
     .await;
     assert!(signed_in.unwrap().evicted.is_empty());
     let kept = other.store().session(&a.user_id, a.id).await.unwrap().unwrap();
-    assert_eq!(kept.ended, Some(ending("1")));
+    assert_eq!(kept.terminated, Some(ending("1")));
 }
 
 #[tokio::test]
@@ -145,7 +146,7 @@ async fn what_looked_expired_is_not_ended_when_activity_came_meanwhile() {
     let new = new_session("74", "b", at(3700));
     let sign_in = service.store().sign_in(&new, None, at(3700));
     with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
-        other.store().touch(&a, at(3500)).await.unwrap().unwrap();
+        other.store().record_activity(&a, at(3500)).await.unwrap().unwrap();
     })
     .await
     .unwrap();
@@ -191,7 +192,7 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
     let id = create(&service, "a").await;
     assert_eq!(take_actions(&proxy), ["Query", "Update", "Put"]);
     for _ in 0..20 {
-        service.pass(jiff::SignedDuration::from_secs(1));
+        service.pass(TimeDelta::seconds(1));
         create(&service, "b").await;
     }
     proxy.take_calls();
@@ -314,8 +315,9 @@ async fn with_refusals(
 
 #[tokio::test]
 async fn a_session_in_the_hands_of_a_transaction_is_waited_for() {
-    let (service, proxy, mut other) = two_services(&[]).await;
+    let (mut service, proxy, mut other) = two_services(&[]).await;
     let id = other.sign_in("74", "a").await.id;
+    service.now = other.now;
     let call = Call::new("DELETE", &format!("/sessions/user/74/session/{id}")).token(&admin_token());
     let conflict = ("UpdateItem", "TransactionConflictException");
     let reply = with_refusals(&proxy, &service, call, conflict, json!({}), 3).await;

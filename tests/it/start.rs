@@ -7,13 +7,12 @@ use crate::support::lambda::Runtime;
 use crate::support::proxy::{Proxy, Trouble};
 use crate::support::*;
 use serde_json::Value;
-use sessions::config;
 
-async fn start(database: &config::Database) -> Runtime {
+async fn start(database: &Table) -> Runtime {
     let environment = [
         ("TABLE_NAME", database.table.as_str()),
         ("AWS_REGION", &database.region),
-        ("AWS_ENDPOINT_URL_DYNAMODB", database.endpoint.as_deref().unwrap()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &database.endpoint),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("JWT_SECRET", token::SECRET),
@@ -47,9 +46,9 @@ async fn a_start_that_can_read_nothing_starts_all_the_same() {
 async fn a_start_waits_for_what_it_reads_no_longer_than_it_may() {
     let proxy = Proxy::before(&database().await).await;
     proxy.trouble(Trouble { fault: Fault::Stalled(Engine::Unasked), after: 0, lasts: true });
-    let mut settings = settings(proxy.database.clone(), &[]);
-    settings.database.patience.prime = Duration::from_millis(50);
+    let mut database = proxy.database.clone();
+    database.timeouts.warm_up = Duration::from_millis(50);
     // Every other wait of a test is a minute long: that this comes back is what is to be seen.
-    sessions::http::App::new(settings).prime().await;
+    Service::on(database, &[]).app.warm_up().await;
     assert_eq!(proxy.take_calls(), ["Query"]);
 }

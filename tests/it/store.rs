@@ -5,25 +5,25 @@ use std::time::{Duration, Instant};
 
 use crate::support::*;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::{SignedDuration, Timestamp};
-use sessions::config;
-use sessions::session::{EndReason, Ending, Note, Policy, Session, SessionId, UserId};
+use chrono::TimeDelta;
+use sessions::session::Timestamp;
+use sessions::session::{EndReason, Note, Policy, Session, SessionId, Termination, UserId};
 use sessions::store::{NewSession, SessionStore, SignedIn};
 use tokio::task::JoinSet;
 
 fn policy(max_sessions: usize) -> Policy {
     Policy {
         max_sessions,
-        lifetime: SignedDuration::from_hours(720),
+        lifetime: TimeDelta::hours(720),
         idle_timeout: None,
-        history: SignedDuration::from_hours(90 * 24),
-        activity_interval: SignedDuration::from_secs(300),
+        history: TimeDelta::hours(90 * 24),
+        activity_interval: TimeDelta::seconds(300),
     }
 }
 
-async fn store(max_sessions: usize) -> (SessionStore, config::Database) {
+async fn store(max_sessions: usize) -> (SessionStore, Table) {
     let database = database().await;
-    (SessionStore::new(&database, policy(max_sessions)), database)
+    (database.store(policy(max_sessions)), database)
 }
 
 async fn sign_in(store: &SessionStore, device: &str, now: Timestamp) -> SignedIn {
@@ -31,26 +31,31 @@ async fn sign_in(store: &SessionStore, device: &str, now: Timestamp) -> SignedIn
 }
 
 async fn live(store: &SessionStore, now: Timestamp) -> Vec<Session> {
-    store.open(&user("74")).await.unwrap().live(now, store.policy()).cloned().collect()
+    store.user_sessions(&user("74")).await.unwrap().live(now, store.policy()).cloned().collect()
 }
 
 async fn live_ids(store: &SessionStore, now: Timestamp) -> Vec<SessionId> {
     live(store, now).await.iter().map(|session| session.id).collect()
 }
 
-fn ended_by(admin: &str, at: Timestamp) -> Ending {
-    Ending { at, by: Some(user(admin)), reason: EndReason::RevokedByAdmin, note: Note::parse(admin).unwrap() }
+fn ended_by(admin: &str, at: Timestamp) -> Termination {
+    Termination {
+        at,
+        by: Some(user(admin)),
+        reason: EndReason::RevokedByAdmin,
+        note: Note::parse(admin).unwrap(),
+    }
 }
 
 /// An attribute of an item as it is stored.
-async fn stored(database: &config::Database, sk: &str, attribute: &str) -> Option<AttributeValue> {
+async fn stored(database: &Table, sk: &str, attribute: &str) -> Option<AttributeValue> {
     let text = |text: &str| AttributeValue::S(text.into());
-    let get = engine::client(database).get_item().table_name(&database.table);
+    let get = database.client().get_item().table_name(&database.table);
     let item = get.key("user_id", text("74")).key("sk", text(sk)).send().await.unwrap().item;
     item?.remove(attribute)
 }
 
-async fn ttl(database: &config::Database, id: SessionId) -> i64 {
+async fn ttl(database: &Table, id: SessionId) -> i64 {
     let value = stored(database, &format!("session#{id}"), "ttl").await.unwrap();
     value.as_n().unwrap().parse().unwrap()
 }
@@ -76,7 +81,7 @@ async fn a_lowered_cap_is_honoured_at_the_next_sign_in_whatever_the_number() {
     for device in 0..230 {
         ids.push(sign_in(&wide, &format!("device {device}"), at(device)).await.session.id);
     }
-    let narrow = SessionStore::new(&database, policy(3));
+    let narrow = database.store(policy(3));
     let new = sign_in(&narrow, "new", at(1000)).await;
     assert_eq!(new.evicted, ids[..228]);
     assert_eq!(live_ids(&narrow, at(1000)).await, [new.session.id, ids[229], ids[228]]);
@@ -96,7 +101,7 @@ async fn fill(store: &SessionStore, count: usize, from: i64) -> i64 {
 #[tokio::test]
 async fn what_just_fits_into_a_transaction_and_what_just_does_not_ends_whole() {
     let (wide, database) = store(1000).await;
-    let narrow = SessionStore::new(&database, policy(1));
+    let narrow = database.store(policy(1));
     let mut second = 0;
     for count in [98, 100] {
         second = fill(&wide, count, second).await + 1;
@@ -120,7 +125,7 @@ async fn a_refresh_honours_a_lowered_cap_and_keeps_its_own_session() {
     for device in 0..5 {
         ids.push(sign_in(&wide, &format!("device {device}"), at(device)).await.session.id);
     }
-    let narrow = SessionStore::new(&database, policy(2));
+    let narrow = database.store(policy(2));
     let refreshed = sign_in(&narrow, "device 0", at(10)).await;
     assert!(refreshed.refreshed);
     assert_eq!(refreshed.evicted, ids[1..4]);
@@ -134,25 +139,25 @@ async fn a_sign_in_writes_down_what_has_expired_so_that_the_index_stays_small() 
     let now = at(720 * 3600 + 5);
     let new = sign_in(&store, "new", now).await;
     assert!(new.evicted.is_empty(), "expired is not evicted");
-    assert_eq!(store.open(&user("74")).await.unwrap().sessions, [new.session]);
-    let receipt = store.session(&user("74"), old.id).await.unwrap().unwrap().ended.unwrap();
+    assert_eq!(store.user_sessions(&user("74")).await.unwrap().open, [new.session]);
+    let receipt = store.session(&user("74"), old.id).await.unwrap().unwrap().terminated.unwrap();
     let deadline = at(720 * 3600);
-    assert_eq!(receipt, Ending { at: deadline, by: None, reason: EndReason::Expired, note: None });
-    assert_eq!(ttl(&database, old.id).await, deadline.as_second() + 90 * 24 * 3600);
+    assert_eq!(receipt, Termination { at: deadline, by: None, reason: EndReason::Expired, note: None });
+    assert_eq!(ttl(&database, old.id).await, deadline.timestamp() + 90 * 24 * 3600);
 }
 
 #[tokio::test]
 async fn a_sign_in_never_overwrites_a_session_of_the_same_name() {
     let mut database = database().await;
     // Reading again never helps: it goes on until the time is up.
-    database.patience.chain = Duration::from_millis(100);
-    let store = SessionStore::new(&database, policy(3));
+    database.timeouts.chain = Duration::from_millis(100);
+    let store = database.store(policy(3));
     let old = sign_in(&store, "old", at(0)).await.session;
     store.end(&user("74"), old.id, &ended_by("1", at(1))).await.unwrap();
     let twin = NewSession { id: old.id, ..new_session("74", "new", at(2)) };
     store.sign_in(&twin, None, at(2)).await.unwrap_err();
     let kept = store.session(&user("74"), old.id).await.unwrap().unwrap();
-    assert_eq!((kept.ended, kept.device), (Some(ended_by("1", at(1))), old.device));
+    assert_eq!((kept.terminated, kept.device), (Some(ended_by("1", at(1))), old.device));
 }
 
 #[tokio::test]
@@ -172,7 +177,7 @@ async fn an_ending_that_finds_its_own_receipt_was_the_first() {
     let id = sign_in(&store, "a", at(0)).await.session.id;
     for (by, first) in [("1", true), ("1", true), ("2", false)] {
         let end = store.end(&user("74"), id, &ended_by(by, at(1))).await.unwrap().unwrap();
-        assert_eq!((end.first, end.session.ended), (first, Some(ended_by("1", at(1)))));
+        assert_eq!((end.first, end.session.terminated), (first, Some(ended_by("1", at(1)))));
     }
 }
 
@@ -182,15 +187,18 @@ async fn nothing_ends_before_it_began() {
     let (store, _) = store(3).await;
     let session = sign_in(&store, "a", at(10)).await.session;
     let ended = store.end_all(&user("74"), None, None, &ended_by("1", at(5))).await.unwrap();
-    assert_eq!(ended[0].ended, Some(ended_by("1", at(10))));
-    assert_eq!(store.session(&user("74"), session.id).await.unwrap().unwrap().ended, ended[0].ended);
+    assert_eq!(ended[0].terminated, Some(ended_by("1", at(10))));
+    assert_eq!(
+        store.session(&user("74"), session.id).await.unwrap().unwrap().terminated,
+        ended[0].terminated
+    );
 }
 
 #[tokio::test]
 async fn lists_follow_the_engine_over_its_page_size() {
     // DynamoDB answers with at most 1 MB at a time: 12 sessions of 100 KB are two answers.
     let (store, database) = store(12).await;
-    let client = engine::client(&database);
+    let client = database.client();
     for device in 0..12 {
         let id = sign_in(&store, &format!("device {device}"), at(device)).await.session.id;
         let update = client.update_item().table_name(&database.table);
@@ -290,7 +298,7 @@ async fn every_racing_sign_in_is_wholly_before_or_after_end_all() {
 async fn a_profile_that_an_operator_wrote_takes_part() {
     let (store, database) = store(1).await;
     let text = |text: &str| AttributeValue::S(text.into());
-    let put = engine::client(&database).put_item().table_name(&database.table);
+    let put = database.client().put_item().table_name(&database.table);
     put.item("user_id", text("74"))
         .item("sk", text("profile"))
         .item("role", text("user"))
@@ -305,5 +313,8 @@ async fn a_profile_that_an_operator_wrote_takes_part() {
     assert_eq!(live_ids(&store, at(0)).await.len(), 1);
     let profile = store.profile(&UserId::parse("74").unwrap()).await.unwrap().unwrap();
     assert_eq!((profile.version, profile.roles), (Some(6), vec!["user".to_owned()]));
-    assert!(store.open(&user("74")).await.unwrap().profile.is_some(), "and is in the index from then on");
+    assert!(
+        store.user_sessions(&user("74")).await.unwrap().profile.is_some(),
+        "and is in the index from then on"
+    );
 }

@@ -1,22 +1,21 @@
 //! What DynamoDB's TTL takes away, and when: swept for real, on the embedded engine's own clock.
 
 use crate::support::*;
+use chrono::TimeDelta;
 use dynoxide::Database;
 use dynoxide::storage_backend::ManualClock;
-use jiff::SignedDuration;
-use sessions::config;
-use sessions::session::{EndReason, Ending, SessionId};
+use sessions::session::{EndReason, SessionId, Termination};
 use tokio::net::TcpListener;
 
 const DAY: i64 = 24 * 3600;
 
 /// A database that a test can sweep, and the clock that it sweeps by.
-async fn swept() -> (config::Database, Database, ManualClock) {
+async fn swept() -> (Table, Database, ManualClock) {
     let clock = ManualClock::new(0);
     let engine = Database::memory_with_clock(clock.arc()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let database = engine::serve(listener, engine.clone()).unwrap();
-    assert!(engine::create_table(&engine::client(&database), &database.table).await.unwrap());
+    assert!(engine::create_table(&database.client(), &database.table).await.unwrap());
     (database, engine, clock)
 }
 
@@ -26,9 +25,10 @@ async fn history_goes_its_days_after_the_end_and_nothing_else_goes() {
     let mut service = Service::on(database, &[("SESSION_LIFETIME_HOURS", "72000"), ("HISTORY_DAYS", "90")]);
     let ended = service.sign_in("74", "ended").await.id;
     let live = service.sign_in("74", "live").await.id;
-    let ending = Ending { at: at(60), by: Some(user("1")), reason: EndReason::RevokedByAdmin, note: None };
+    let ending =
+        Termination { at: at(60), by: Some(user("1")), reason: EndReason::RevokedByAdmin, note: None };
     service.store().end(&user("74"), ended, &ending).await.unwrap();
-    service.pass(SignedDuration::from_secs(90 * DAY));
+    service.pass(TimeDelta::seconds(90 * DAY));
 
     let left = async |now: i64| -> Vec<SessionId> {
         clock.set(u64::try_from(START + now).unwrap());
