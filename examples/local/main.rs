@@ -13,15 +13,14 @@ mod watch;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
+use chrono::Utc;
 use dynoxide::Database;
-use jiff::Timestamp;
-use sessions::config::{self, Config};
-use sessions::store::SessionStore;
+use sessions::config::Config;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use args::{Command, Stack};
-use engine::Result;
+use engine::{Result, Table};
 use watch::Watch;
 
 /// How long the tokens on the screen are good for, in seconds.
@@ -46,7 +45,7 @@ async fn perform(command: Command) -> Result<()> {
     match command {
         Command::Help => print!("{}", args::HELP),
         Command::Token { user, role, sid, expires_in } => {
-            let expires = Timestamp::now().as_second().saturating_add(expires_in);
+            let expires = Utc::now().timestamp().saturating_add(expires_in);
             println!("{}", token::token(&user, role.as_deref(), sid.as_deref(), expires));
         }
         Command::Stack(stack) => run(stack).await?,
@@ -72,17 +71,14 @@ async fn serve(stack: Stack) -> Result<()> {
     drop(bind(stack.port, "--port").await?);
     let cargo_lambda = watch::find_or_install().await?;
     let database = engine::serve(engine, open(stack.data.as_deref())?)?;
-    let client = engine::client(&database);
+    let client = database.client();
     let environment = environment(&database);
     let settings = settings(&environment)?;
     if engine::create_table(&client, engine::TABLE).await? {
-        let store = SessionStore::new(&settings.database, settings.policy);
-        demo::fill(&client, engine::TABLE, &store, Timestamp::now()).await?;
+        let store = database.store(settings.policy);
+        demo::fill(&client, engine::TABLE, &store, Utc::now()).await?;
     }
-    eprintln!(
-        "DynamoDB is on {}; the function is being built",
-        database.endpoint.as_deref().unwrap_or_default()
-    );
+    eprintln!("DynamoDB is on {}; the function is being built", database.endpoint);
     let mut watch = Watch::start(&cargo_lambda, &stack, &environment)?;
     watch.ready().await?;
     tokio::spawn(panel::serve(panel, url(stack.port)));
@@ -107,9 +103,9 @@ fn open(data: Option<&str>) -> Result<Database> {
 }
 
 /// The function's settings here; everything else may be set from outside.
-fn environment(database: &config::Database) -> Vec<(&'static str, String)> {
+fn environment(database: &Table) -> Vec<(&'static str, String)> {
     vec![
-        ("AWS_ENDPOINT_URL_DYNAMODB", database.endpoint.clone().unwrap_or_default()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", database.endpoint.clone()),
         ("AWS_REGION", database.region.clone()),
         ("AWS_ACCESS_KEY_ID", database.access_key_id.clone()),
         ("AWS_SECRET_ACCESS_KEY", database.secret_access_key.clone()),
@@ -126,7 +122,7 @@ fn settings(environment: &[(&str, String)]) -> Result<Config> {
 }
 
 fn token_expiry() -> i64 {
-    Timestamp::now().as_second() + TOKEN_LIFETIME
+    Utc::now().timestamp() + TOKEN_LIFETIME
 }
 
 fn url(port: u16) -> String {

@@ -90,7 +90,7 @@ async fn a_user_id_is_a_number_only_when_the_number_is_the_id() {
 async fn an_ended_session_is_not_in_the_next_list() {
     let mut service = Service::start().await;
     let (kept, ended) = (service.sign_in("74", "kept").await, service.sign_in("74", "ended").await);
-    service.pass(SignedDuration::from_secs(5));
+    service.pass(TimeDelta::seconds(5));
 
     let reply =
         service.delete(&format!("{}?reason=lost+phone", end(&ended.id.to_string())), &admin_token()).await;
@@ -114,7 +114,7 @@ async fn a_repeated_ending_succeeds_and_returns_the_first_receipt() {
     let target = end(&service.sign_in("74", "phone").await.id.to_string());
     let first =
         service.delete(&format!("{target}?reason=first"), &admin_token()).await.ok()["session"].clone();
-    service.pass(SignedDuration::from_hours(1));
+    service.pass(TimeDelta::hours(1));
     let other_admin = token::token("2", Some("admin"), None, START + 100_000);
 
     let repeat = service.delete(&format!("{target}?reason=second"), &other_admin).await;
@@ -127,7 +127,7 @@ async fn a_repeated_ending_succeeds_and_returns_the_first_receipt() {
 async fn an_expired_session_is_not_live_and_keeps_the_reason_expired() {
     let mut service = Service::start().await;
     let session = service.sign_in("74", "phone").await;
-    service.pass(SignedDuration::from_hours(720));
+    service.pass(TimeDelta::hours(720));
 
     assert_eq!(service.get(LIST, &admin_token()).await.text, "[]");
     let history = service.get("/sessions/user/74?include_inactive=true", &admin_token()).await;
@@ -143,9 +143,9 @@ async fn an_expired_session_is_not_live_and_keeps_the_reason_expired() {
 async fn an_idle_session_expires_at_its_idle_deadline() {
     let mut service = Service::with(&[("IDLE_TIMEOUT_HOURS", "2")]).await;
     let session = service.sign_in("74", "phone").await;
-    service.pass(SignedDuration::new(2 * 3600 - 1, 0));
+    service.pass(TimeDelta::seconds(2 * 3600 - 1));
     assert_eq!(service.get(LIST, &admin_token()).await.ok()[0]["expires_at"], "2040-01-01T02:00:01.000Z");
-    service.pass(SignedDuration::from_secs(1));
+    service.pass(TimeDelta::seconds(1));
     assert_eq!(service.get(LIST, &admin_token()).await.text, "[]");
     let reply = service.delete(&end(&session.id.to_string()), &admin_token()).await;
     assert_eq!(reply.ok()["session"]["end_reason"], "expired");
@@ -298,7 +298,7 @@ async fn errors_in_a_request_are_reported_only_after_authentication() {
 #[tokio::test]
 async fn fractions_of_a_millisecond_make_no_difference() {
     let mut service = Service::start().await;
-    service.pass(SignedDuration::from_nanos(123_456_789));
+    service.pass(TimeDelta::nanoseconds(123_456_789));
     let body = json!({"device_fingerprint": "f"});
     let created = service.post("/sessions/create", &user_token("74"), body).await.body;
     assert_eq!(created["created_at"], "2040-01-01T00:00:00.123Z");

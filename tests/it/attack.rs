@@ -5,6 +5,8 @@ mod paths;
 mod privilege;
 mod tokens;
 
+use std::sync::LazyLock;
+
 use crate::support::*;
 use serde_json::json;
 

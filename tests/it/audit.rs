@@ -23,7 +23,7 @@ fn line(actor: Option<&str>, session: &str, reason: &str) -> Value {
 const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
 
 async fn sign_in(service: &mut Service, fingerprint: &str) -> String {
-    service.pass(jiff::SignedDuration::from_secs(1));
+    service.pass(TimeDelta::seconds(1));
     let body = json!({"device_fingerprint": fingerprint, "device_name": "secret-name"}).to_string();
     let call = Call::new("POST", "/sessions/create").token(&user_token("74")).header("user-agent", AGENT);
     call.body(&body).send(service).await.id()
@@ -42,7 +42,7 @@ async fn every_ending_writes_one_line() {
     let target = format!("/sessions/user/74/session/{b}?reason=secret-note");
     service.delete(&target, &admin_token()).await.ok();
     assert_eq!(log.take_events("session_ended"), [line(Some("1"), &b, "revoked_by_admin")]);
-    service.pass(jiff::SignedDuration::from_secs(1));
+    service.pass(TimeDelta::seconds(1));
     service.delete(&target, &admin_token()).await.ok();
     assert_eq!(log.take_events("session_ended"), [json!(null); 0], "a repeat ends nothing");
 
@@ -63,7 +63,7 @@ async fn every_ending_writes_one_line() {
     assert_eq!(log.take_events("session_ended"), [line(Some("74"), &f, "logout")]);
 
     let g = sign_in(&mut service, "g").await;
-    service.pass(jiff::SignedDuration::from_hours(720));
+    service.pass(TimeDelta::hours(720));
     sign_in(&mut service, "h").await;
     assert_eq!(log.take_events("session_ended"), [line(None, &g, "expired")]);
 }

@@ -8,9 +8,9 @@ use crate::support::lambda::Runtime;
 use crate::support::proxy::{Proxy, Trouble};
 use crate::support::world::{State, World};
 use crate::support::*;
-use jiff::{SignedDuration, Timestamp};
+use chrono::TimeDelta;
+use chrono::Utc;
 use serde_json::{Value, json};
-use sessions::config;
 use sessions::session::later;
 use tokio::task::JoinSet;
 
@@ -93,12 +93,7 @@ struct Seen {
     end: State,
 }
 
-async fn run(
-    world: &World,
-    database: &config::Database,
-    scenario: &Scenario,
-    boundary: Option<Boundary>,
-) -> Seen {
+async fn run(world: &World, database: &Table, scenario: &Scenario, boundary: Option<Boundary>) -> Seen {
     let proxy = Proxy::before(database).await;
     let mut function = start(&proxy.database, scenario.cap).await;
     function.ready().await.unwrap();

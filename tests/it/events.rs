@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::support::{Service, admin_token, engine};
-use jiff::Timestamp;
+use chrono::Utc;
 use serde_json::Value;
 
 /// File, status, and the code of a refusal.
@@ -39,7 +39,7 @@ fn read(name: &str) -> Value {
 /// A stack with the demo data, at the present: the tokens in the files are good until 2100.
 async fn demo_stack() -> Service {
     let mut service = Service::start().await;
-    service.now = Timestamp::now();
+    service.now = Utc::now();
     demo::fill(&service.client(), &service.database.table, service.store(), service.now).await.unwrap();
     service
 }

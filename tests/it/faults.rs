@@ -12,8 +12,8 @@ use crate::support::world::{State, World, unnamed};
 use crate::support::*;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
-use sessions::config::{self, Patience};
-use sessions::log::lines;
+use sessions::config::Timeouts;
+use sessions::telemetry::log::json_lines;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -69,19 +69,19 @@ fn is_a_race(fault: Fault) -> bool {
 /// Tenths of a second instead of seconds where a fault uses up all the time.
 fn patience(trouble: Option<Trouble>) -> Patience {
     let short = Duration::from_millis(500);
-    let patience = Patience { backoff: Duration::from_millis(1), ..Patience::default() };
+    let timeouts = Timeouts { backoff: Duration::from_millis(1), ..Timeouts::default() };
     match trouble.map(|trouble| (trouble.fault, trouble.lasts)) {
-        Some((Fault::Slow(_), _)) => Patience { attempt: short, ..patience },
-        Some((Fault::Stalled(_), _)) => Patience { call: short, chain: short, ..patience },
-        Some((fault, true)) if is_a_race(fault) => Patience { chain: short, ..patience },
-        _ => patience,
+        Some((Fault::Slow(_), _)) => Timeouts { attempt: short, ..timeouts },
+        Some((Fault::Stalled(_), _)) => Timeouts { call: short, chain: short, ..timeouts },
+        Some((fault, true)) if is_a_race(fault) => Timeouts { chain: short, ..timeouts },
+        _ => timeouts,
     }
 }
 
 /// The longest that a request takes: a call before the chain of writes, the chain, and the two calls of a last round
 /// that began just in time, with a wait between them.
-fn longest(patience: &Patience) -> Duration {
-    3 * patience.call + patience.chain + Duration::from_millis(256)
+fn longest(timeouts: &Timeouts) -> Duration {
+    3 * timeouts.call + timeouts.chain + Duration::from_millis(256)
 }
 
 /// Who asks.
@@ -200,14 +200,9 @@ struct Witness {
     log_again: Vec<Value>,
 }
 
-async fn witness(
-    world: &World,
-    database: &config::Database,
-    scenario: &Scenario,
-    trouble: Option<Trouble>,
-) -> Witness {
+async fn witness(world: &World, database: &Table, scenario: &Scenario, trouble: Option<Trouble>) -> Witness {
     let proxy = Proxy::before(database).await;
-    let reached = config::Database { patience: patience(trouble), ..proxy.database.clone() };
+    let reached = Table { timeouts: timeouts(trouble), ..proxy.database.clone() };
     let mut service = Service::on(reached, scenario.settings);
     service.now = at(NOW);
     let log = Log::default();
@@ -215,7 +210,7 @@ async fn witness(
         proxy.trouble(trouble);
     }
     let begin = Instant::now();
-    let reply = scenario.call(world).send(&service).with_subscriber(lines(log.clone())).await;
+    let reply = scenario.call(world).send(&service).with_subscriber(json_lines(log.clone())).await;
     let took = begin.elapsed();
     let calls = proxy.take_calls();
     let (after, first_log) = (State::of(database).await, log.take());
@@ -223,7 +218,7 @@ async fn witness(
     // With the usual timeouts: nothing is wrong any more, but the machine may be busy.
     service = Service::on(proxy.database.clone(), scenario.settings);
     service.now = at(NOW + 1);
-    let again = scenario.call(world).send(&service).with_subscriber(lines(log.clone())).await;
+    let again = scenario.call(world).send(&service).with_subscriber(json_lines(log.clone())).await;
     proxy.settle().await;
     Witness {
         before: State::new(&world.items),
@@ -312,7 +307,7 @@ fn judge(scenario: &Scenario, trouble: Trouble, clean: &Witness, seen: &Witness)
 }
 
 fn cap(scenario: &Scenario) -> usize {
-    settings(engine::at(String::new()), scenario.settings).policy.max_sessions
+    settings(&Table::at(String::new()), scenario.settings).policy.max_sessions
 }
 
 /// Every fault at every call of a request that it can meet: once, and lasting where once is not enough to fail it.
@@ -366,11 +361,10 @@ async fn the_service_survives_every_fault_at_every_call_of_every_route() {
 async fn every_route_answers_503_without_a_database() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let world = World::new(at(0), false).await;
-    let database = engine::at(format!("http://{nobody}"));
+    let database = Table::at(format!("http://{nobody}"));
     for scenario in SCENARIOS.iter().filter(|scenario| !scenario.many) {
-        let patience = Patience { backoff: Duration::from_millis(1), ..Patience::default() };
-        let database =
-            config::Database { region: scenario.route.len().to_string(), patience, ..database.clone() };
+        let timeouts = Timeouts { backoff: Duration::from_millis(1), ..Timeouts::default() };
+        let database = Table { region: scenario.route.len().to_string(), timeouts, ..database.clone() };
         let mut service = Service::on(database, scenario.settings);
         service.now = at(NOW);
         scenario.call(&world).send(&service).await.problem(503, "store_unavailable");
@@ -383,7 +377,7 @@ fn the_longest_request_fits_into_the_timeouts() {
     let timeout = &template["Parameters"]["Timeout"];
     let seconds = |value: &Yaml| Duration::from_secs(value.as_u64().unwrap());
     let gateway = &template["Resources"]["Integration"]["Properties"]["TimeoutInMillis"];
-    assert!(longest(&Patience::default()) < seconds(&timeout["MinValue"]));
+    assert!(longest(&Timeouts::default()) < seconds(&timeout["MinValue"]));
     assert!(seconds(&timeout["MaxValue"]) < Duration::from_millis(gateway.as_u64().unwrap()));
     assert!(seconds(&timeout["MaxValue"]) <= Duration::from_secs(29));
 }

@@ -12,7 +12,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
-use sessions::log;
+use sessions::telemetry::log;
 use tokio::runtime::{Builder, Runtime};
 
 use self::life::{Check, Life, PANICS, Stack};
@@ -109,7 +109,7 @@ fn count_panics() {
 #[test]
 fn every_event_gets_an_answer() {
     let cases = env::var("FUZZ_CASES").map_or(CASES, |cases| cases.parse().unwrap());
-    let _no_lines = tracing::subscriber::set_default(log::lines(std::io::sink));
+    let _no_lines = tracing::subscriber::set_default(log::json_lines(std::io::sink));
     count_panics();
     let start = Instant::now();
     let fuzz = RefCell::new(Fuzz::start());

@@ -66,7 +66,7 @@ async fn receipt(service: &Service, id: SessionId) -> Option<Ending> {
 }
 
 async fn live(service: &Service) -> Vec<SessionId> {
-    let open = service.store().open(&user("74")).await.unwrap();
+    let open = service.store().user_sessions(&user("74")).await.unwrap();
     open.live(service.now, service.store().policy()).map(|session| session.id).collect()
 }
 
@@ -177,7 +177,7 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
     let id = create(&service, "a").await;
     assert_eq!(take_actions(&proxy), ["Query", "Update", "Put"]);
     for _ in 0..20 {
-        service.pass(jiff::SignedDuration::from_secs(1));
+        service.pass(TimeDelta::seconds(1));
         create(&service, "b").await;
     }
     proxy.take_calls();
@@ -270,6 +270,7 @@ async fn a_refused_caller_does_not_learn_whether_a_user_is_known() {
 async fn an_ending_waits_while_a_transaction_holds_the_session() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let id = other.sign_in("74", "a").await.id;
+    service.now = other.now;
     let call = Call::new("DELETE", &format!("/sessions/user/74/session/{id}")).token(&admin_token());
     let mut held = proxy.hold();
     let refuse = async {

@@ -8,9 +8,9 @@ use crate::support::*;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::SignedDuration;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sessions::session::{EndReason, Ending, SessionId};
+use sessions::session::{EndReason, SessionId, Termination};
 
 /// The user about whom others must learn nothing.
 const OTHER: &str = "75";
@@ -40,11 +40,11 @@ impl Scene {
         use EndReason::*;
         for reason in [RevokedByAdmin, RevokedByUser, Logout, LogoutAll] {
             let id = self.sign_in(OTHER, reason.as_str()).await;
-            let ending = Ending { at: self.service.now, by: Some(user("1")), reason, note: None };
+            let ending = Termination { at: self.service.now, by: Some(user("1")), reason, note: None };
             self.service.store().end(&user(OTHER), id, &ending).await.unwrap().unwrap();
         }
         self.sign_in(OTHER, "expired, written down").await;
-        self.service.pass(SignedDuration::from_hours(720));
+        self.service.pass(TimeDelta::hours(720));
         self.sign_in(OTHER, "evicted").await;
         let aged = self.sign_in(OTHER, "expired, not written down").await;
         self.sign_in(OTHER, "a").await;
@@ -64,7 +64,7 @@ impl Scene {
 
     /// Makes one session expire now.
     async fn age(&self, user: &str, id: SessionId) {
-        let now = self.service.now.as_millisecond().to_string();
+        let now = self.service.now.timestamp_millis().to_string();
         let update = self.service.client().update_item().table_name(&self.service.database.table);
         let update = update.key("user_id", text(user)).key("sk", text(&format!("session#{id}")));
         let update = update.update_expression("SET expires_at = :now");
@@ -84,8 +84,9 @@ impl Scene {
     /// The end reasons in the other user's sessions; a live one has the empty reason.
     async fn reasons(&self) -> BTreeSet<String> {
         let page = self.service.store().history(&user(OTHER), None, 100).await.unwrap();
-        let reason = |ended: Option<Ending>| ended.map_or("", |ending| ending.reason.as_str()).to_owned();
-        page.sessions.into_iter().map(|session| reason(session.ended)).collect()
+        let reason =
+            |ended: Option<Termination>| ended.map_or("", |ending| ending.reason.as_str()).to_owned();
+        page.sessions.into_iter().map(|session| reason(session.terminated)).collect()
     }
 
     /// What the caller sees of a call, and the calls to DynamoDB that could be timed, without `name`.
@@ -140,7 +141,7 @@ fn attempts(id: &str) -> Vec<(String, Call)> {
     let (user, admin) = (by("74", None, None), by("1", Some("admin"), None));
     let mut attempts = Vec::new();
     let mut add = |how: &str, route: &str, call: Call| attempts.push((format!("{route}, {how}"), call));
-    for route in ROUTES {
+    for route in ROUTES.iter().copied() {
         let named = route.replace("{session_id}", id);
         add("by sid", route, Call::of(&named).token(&by("74", None, Some(id))));
         add("by sid of an admin", route, Call::of(&named).token(&by("1", Some("admin"), Some(id))));

@@ -12,6 +12,7 @@ use crate::support::log::Log;
 use crate::support::proxy::{Held, Proxy};
 use crate::support::secrets::{Secrets, check_answer, check_line, plant};
 use crate::support::*;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sessions::session::Digest;
 
@@ -115,7 +116,7 @@ impl Story {
 
     fn tell(&mut self, service: &Service, actor: &Actor, reply: Reply) -> Value {
         self.told.push(Told { id: actor.id, answer: reply.all() });
-        self.metrics.extend(service.app.take_metrics(service.now));
+        self.metrics.extend(service.flush_metrics());
         self.codes.extend(reply.body["code"].as_str().map(str::to_owned));
         reply.body
     }
@@ -200,7 +201,7 @@ async fn refusals(story: &mut Story, service: &Service) {
     }
     let anonymous = USER.call(list).header("authorization", "");
     story.goes_on(service, &USER, anonymous).await;
-    for route in ROUTES {
+    for route in ROUTES.iter().copied() {
         story.goes_on(service, &USER, USER.call(route)).await;
         story
             .goes_on(service, &USER, USER.sign_in().with("/rawPath", json!(route.split_once(' ').unwrap().1)))
@@ -236,7 +237,7 @@ async fn failures(story: &mut Story, service: &Service, proxy: &Proxy) {
     let item = json!({"Items": [{"ip_address": {"S": USER.address}, "device_name": {"S": USER.device},
         "end_note": {"S": USER.note}, "user_id": {"S": USER.id}}]});
     let half = item.to_string().replace("}}]", "");
-    for route in ROUTES {
+    for route in ROUTES.iter().copied() {
         let actor = if route.contains("{user_id}") { &ADMIN } else { &USER };
         let calls = || actor.call(route);
         let refuse = |held: Held| held.refuse("ValidationException", json!({}));
@@ -259,7 +260,7 @@ async fn no_answer_log_line_or_metric_shows_a_secret() {
     let mut service = Service::on(proxy.database.clone(), &settings);
     let mut story = Story::default();
     successes(&mut story, &service).await;
-    service.pass(jiff::SignedDuration::from_hours(720));
+    service.pass(TimeDelta::hours(720));
     story.goes_on(&service, &OTHER, OTHER.sign_in()).await;
     refusals(&mut story, &service).await;
     failures(&mut story, &service, &proxy).await;

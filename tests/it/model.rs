@@ -1,10 +1,11 @@
 //! Compares random lives of sessions on a real engine with a simple model in memory.
 
 use crate::support::*;
-use jiff::{SignedDuration, Timestamp};
+use chrono::TimeDelta;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sessions::session::{EndReason, Ending, Policy, Session, SessionId, UserId, later};
+use sessions::session::Timestamp;
+use sessions::session::{EndReason, Policy, Session, SessionId, Termination, UserId, later};
 use sessions::store::SessionStore;
 
 const CAP: usize = 3;
@@ -50,8 +51,7 @@ struct Model(Vec<Modelled>);
 impl Model {
     fn expire(&mut self, now: Timestamp) {
         for session in self.0.iter_mut().filter(|session| session.ended.is_none()) {
-            let deadline =
-                later(session.last_activity, SignedDuration::from_secs(IDLE)).min(session.expires_at);
+            let deadline = later(session.last_activity, TimeDelta::seconds(IDLE)).min(session.expires_at);
             if deadline <= now {
                 session.ended = Some((deadline, EndReason::Expired));
             }
@@ -63,7 +63,7 @@ impl Model {
     }
 
     fn sign_in(&mut self, id: SessionId, device: usize, now: Timestamp) -> Vec<SessionId> {
-        let expires_at = later(now, SignedDuration::from_secs(LIFETIME));
+        let expires_at = later(now, TimeDelta::seconds(LIFETIME));
         let known = self.live().find(|session| session.device == device).map(|session| session.id);
         for session in self.live().filter(|session| session.device == device) {
             (session.last_activity, session.expires_at) = (now, expires_at);
@@ -95,7 +95,7 @@ impl Model {
 
     fn activity(&mut self, id: SessionId, now: Timestamp) {
         for session in self.live().filter(|session| session.id == id) {
-            if now >= later(session.last_activity, SignedDuration::from_secs(INTERVAL)) {
+            if now >= later(session.last_activity, TimeDelta::seconds(INTERVAL)) {
                 session.last_activity = now;
             }
         }
@@ -115,16 +115,16 @@ impl Life {
         (!self.model.0.is_empty()).then(|| self.model.0[which % self.model.0.len()].id)
     }
 
-    fn ending(&self, reason: EndReason) -> Ending {
-        Ending { at: self.now, by: Some(user("1")), reason, note: None }
+    fn ending(&self, reason: EndReason) -> Termination {
+        Termination { at: self.now, by: Some(user("1")), reason, note: None }
     }
 
     async fn step(&mut self, step: &Step) {
         // Time always moves a little, so that ids tell the order of sign-ins.
-        self.now = later(self.now, SignedDuration::from_millis(1));
+        self.now = later(self.now, TimeDelta::milliseconds(1));
         self.model.expire(self.now);
         match *step {
-            Step::Pass { seconds } => self.now = later(self.now, SignedDuration::from_secs(seconds)),
+            Step::Pass { seconds } => self.now = later(self.now, TimeDelta::seconds(seconds)),
             Step::SignIn { device } => self.sign_in(device).await,
             Step::End { which } => self.end(which).await,
             Step::EndAll { keep } => self.end_all(keep.and_then(|which| self.named(which))).await,
@@ -136,7 +136,7 @@ impl Life {
 
     async fn sign_in(&mut self, device: usize) {
         let mut new = new_session(self.user.as_str(), &format!("device {device}"), self.now);
-        new.marks = fingerprint(&self.user, &[device as u8]);
+        new.identity = fingerprint(&self.user, &[device as u8]);
         let signed_in = self.store.sign_in(&new, None, self.now).await.unwrap();
         assert_eq!(signed_in.evicted, self.model.sign_in(new.id, device, self.now));
         assert_eq!(signed_in.refreshed, signed_in.session.id != new.id);
@@ -166,7 +166,7 @@ impl Life {
         let Some(id) = self.named(which) else { return };
         let seen = self.store.session(&self.user, id).await.unwrap().unwrap();
         if seen.is_live_at(self.now, self.store.policy()) {
-            self.store.touch(&seen, self.now).await.unwrap().unwrap();
+            self.store.record_activity(&seen, self.now).await.unwrap().unwrap();
         }
         self.model.activity(id, self.now);
     }
@@ -177,14 +177,16 @@ impl Life {
             device: 0,
             last_activity: session.last_activity,
             expires_at: session.expires_at,
-            ended: session.ending(self.now, self.store.policy()).map(|ending| (ending.at, ending.reason)),
+            ended: session
+                .termination(self.now, self.store.policy())
+                .map(|ending| (ending.at, ending.reason)),
         };
         let mut expected: Vec<_> = self.model.0.iter().map(|s| Modelled { device: 0, ..s.clone() }).collect();
         expected.reverse();
         let history = self.store.history(&self.user, None, 100).await.unwrap();
         assert_eq!(history.sessions.iter().map(real).collect::<Vec<_>>(), expected);
         expected.retain(|session| session.ended.is_none());
-        let open = self.store.open(&self.user).await.unwrap();
+        let open = self.store.user_sessions(&self.user).await.unwrap();
         assert_eq!(open.live(self.now, self.store.policy()).map(real).collect::<Vec<_>>(), expected);
     }
 }
@@ -194,12 +196,12 @@ fn the_store_behaves_like_the_model() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let policy = Policy {
         max_sessions: CAP,
-        lifetime: SignedDuration::from_secs(LIFETIME),
-        idle_timeout: Some(SignedDuration::from_secs(IDLE)),
-        history: SignedDuration::from_hours(24),
-        activity_interval: SignedDuration::from_secs(INTERVAL),
+        lifetime: TimeDelta::seconds(LIFETIME),
+        idle_timeout: Some(TimeDelta::seconds(IDLE)),
+        history: TimeDelta::hours(24),
+        activity_interval: TimeDelta::seconds(INTERVAL),
     };
-    let store = runtime.block_on(async { SessionStore::new(&database().await, policy) });
+    let store = runtime.block_on(async { database().await.store(policy) });
     let config = Config { cases: 60, failure_persistence: None, ..Config::default() };
     let lives = prop::collection::vec(step(), 1..40);
     let outcome = TestRunner::new(config).run(&lives, |steps| {

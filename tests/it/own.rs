@@ -1,7 +1,7 @@
 //! What users do with their own sessions, as whole events.
 
 use crate::support::*;
-use jiff::SignedDuration;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sessions::session::SessionId;
 
@@ -27,7 +27,7 @@ impl Browser {
     }
 
     async fn sign_in(&self, service: &mut Service) -> Reply {
-        service.pass(SignedDuration::from_secs(1));
+        service.pass(TimeDelta::seconds(1));
         self.call("POST", "/sessions/create").body("{}").send(service).await
     }
 
@@ -110,7 +110,7 @@ async fn the_same_fingerprint_refreshes_only_the_sessions_of_the_same_user() {
     let mut service = Service::start().await;
     let body = json!({"device_fingerprint": "the same"});
     let first = service.post("/sessions/create", &user_token("74"), body.clone()).await;
-    service.pass(SignedDuration::from_hours(1));
+    service.pass(TimeDelta::hours(1));
     let again = service.post("/sessions/create", &user_token("74"), body.clone()).await;
     let other = service.post("/sessions/create", &user_token("75"), body).await;
     assert_eq!((first.status, again.status, other.status), (201, 200, 201));
@@ -215,8 +215,8 @@ async fn my_sessions_marks_the_current_one() {
         reply.ok().as_array().unwrap().iter().map(mark).collect()
     };
     for target in ["/sessions/my-sessions", "/sessions/my-sessions?include_inactive=true"] {
-        assert_eq!(marks(&windows.get(&service, target).await), [(b.clone(), false), (a.clone(), true)]);
-        assert_eq!(marks(&iphone.get(&service, target).await), [(b.clone(), true), (a.clone(), false)]);
+        assert_eq!(identity(&windows.get(&service, target).await), [(b.clone(), false), (a.clone(), true)]);
+        assert_eq!(identity(&iphone.get(&service, target).await), [(b.clone(), true), (a.clone(), false)]);
     }
     let page = windows.get(&service, "/sessions/my-sessions?limit=1").await;
     assert!(
@@ -277,11 +277,11 @@ async fn a_device_is_out_when_its_session_has_ended_or_was_not_used_in_time() {
 
     let mut browser = Browser::new(WINDOWS, 2);
     browser.sign_in_with_sid(&mut service).await;
-    service.pass(SignedDuration::from_secs(3599));
+    service.pass(TimeDelta::seconds(3599));
     browser.call("POST", "/sessions/update-activity").send(&service).await.ok();
-    service.pass(SignedDuration::from_secs(3599));
+    service.pass(TimeDelta::seconds(3599));
     assert!(browser.is_signed_in(&service).await);
-    service.pass(SignedDuration::from_secs(1));
+    service.pass(TimeDelta::seconds(1));
     assert!(!browser.is_signed_in(&service).await);
 }
 
@@ -292,7 +292,7 @@ async fn nobody_is_signed_in_without_a_session() {
     let reply = browser.get(&service, "/sessions/current").await;
     assert_eq!(reply.problem(401, "no_current_session"), "No active session found");
     let reply = browser.delete(&service, "/sessions/logout").await;
-    assert_eq!(reply.problem(404, "no_current_session"), "No active session found");
+    assert_eq!(reply.problem(404, "nothing_to_log_out"), "No active session found");
     browser.call("POST", "/sessions/update-activity").send(&service).await.problem(401, "no_current_session");
 }
 
@@ -329,7 +329,7 @@ async fn logging_out_ends_only_the_current_session() {
         (&json!(gone), &json!("logout"))
     );
     assert!(!windows.is_signed_in(&service).await && iphone.is_signed_in(&service).await);
-    windows.delete(&service, "/sessions/logout").await.problem(404, "no_current_session");
+    windows.delete(&service, "/sessions/logout").await.problem(404, "nothing_to_log_out");
 }
 
 #[tokio::test]
@@ -374,7 +374,7 @@ async fn the_device_count_has_both_names() {
     browser.sign_in(&mut service).await;
     Browser::new(IPHONE, 2).sign_in(&mut service).await;
     assert_eq!(count(&service).await, json!({"active_devices": 2, "count": 2}));
-    service.pass(SignedDuration::from_hours(720));
+    service.pass(TimeDelta::hours(720));
     assert_eq!(count(&service).await, json!({"active_devices": 0, "count": 0}));
 }
 
@@ -386,9 +386,9 @@ async fn activity_is_recorded_once_an_interval_until_the_session_ends() {
     let touch = async |service: &Service, body: &str| {
         browser.call("POST", "/sessions/update-activity").body(body).send(service).await
     };
-    service.pass(SignedDuration::from_secs(299));
+    service.pass(TimeDelta::seconds(299));
     assert_eq!(touch(&service, "").await.ok()["last_activity"], "2040-01-01T00:00:01.000Z");
-    service.pass(SignedDuration::from_secs(1));
+    service.pass(TimeDelta::seconds(1));
     let moved = touch(&service, "{}").await;
     assert_eq!(
         (&moved.ok()["last_activity"], &moved.body["is_current"]),
@@ -396,6 +396,6 @@ async fn activity_is_recorded_once_an_interval_until_the_session_ends() {
     );
     touch(&service, "[").await.problem(400, "bad_body");
     service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
-    service.pass(SignedDuration::from_hours(1));
+    service.pass(TimeDelta::hours(1));
     assert_eq!(touch(&service, "").await.status, 401);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::support::proxy::{Call as Sent, Proxy};
 use crate::support::*;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
 
@@ -82,12 +83,12 @@ async fn the_role_allows_exactly_the_calls_that_are_made() {
     {
         let mut service = Service::on(proxy.database.clone(), &settings);
         service.post("/sessions/create", &user_token("74"), json!({"device_fingerprint": "a"})).await;
-        service.pass(jiff::SignedDuration::from_hours(1));
+        service.pass(TimeDelta::hours(1));
         let created =
             service.post("/sessions/create", &user_token("74"), json!({"device_fingerprint": "b"})).await;
         let own = created.id();
         let user = token::token("74", None, Some(&own), START + 100_000);
-        service.pass(jiff::SignedDuration::from_hours(1));
+        service.pass(TimeDelta::hours(1));
         service.post("/sessions/update-activity", &user, json!({})).await;
         for target in ["current", "my-sessions", "my-sessions?include_inactive=true", "active-devices-count"]
         {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::*;
-use sessions::config;
-use sessions::session::{EndReason, Ending, Note, SessionId};
+use sessions::session::{EndReason, Note, SessionId, Termination};
 use sessions::store::SessionStore;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -17,10 +16,10 @@ const ROUNDS: i64 = 8;
 
 /// The sessions whose ending was confirmed, with the receipt that the caller got.
 #[derive(Clone, Default)]
-struct Ended(Arc<Mutex<HashMap<SessionId, Ending>>>);
+struct Ended(Arc<Mutex<HashMap<SessionId, Termination>>>);
 
 impl Ended {
-    async fn add(&self, id: SessionId, receipt: Ending) {
+    async fn add(&self, id: SessionId, receipt: Termination) {
         let before = self.0.lock().await.insert(id, receipt);
         assert_eq!(before, None, "two were told that they ended {id}");
     }
@@ -33,13 +32,13 @@ impl Ended {
 /// A receipt that names the task in its note.
 fn ending(task: usize, round: i64) -> Ending {
     let note = Note::parse(&format!("task {task}")).unwrap();
-    Ending { at: at(round), by: Some(user("1")), reason: EndReason::RevokedByAdmin, note }
+    Termination { at: at(round), by: Some(user("1")), reason: EndReason::RevokedByAdmin, note }
 }
 
-fn store_on(database: &config::Database) -> SessionStore {
+fn store_on(database: &Table) -> SessionStore {
     let max = CAP.to_string();
-    let settings = settings(database.clone(), &[("MAX_SESSIONS", &max), ("ACTIVITY_INTERVAL_SECONDS", "0")]);
-    SessionStore::new(&settings.database, settings.policy)
+    let settings = settings(database, &[("MAX_SESSIONS", &max), ("ACTIVITY_INTERVAL_SECONDS", "0")]);
+    database.store(settings.policy)
 }
 
 /// One of many callers: signs in, ends one session or all, or records activity.
@@ -50,27 +49,27 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
             // Half of the devices are the same in every round and are refreshed.
             let device = if task.is_multiple_of(2) { format!("{task}") } else { format!("{round}/{task}") };
             let signed_in = store.sign_in(&new_session("74", &device, now), None, now).await.unwrap();
-            let evicted = Ending { at: now, by: Some(admin), reason: EndReason::Evicted, note: None };
+            let evicted = Termination { at: now, by: Some(admin), reason: EndReason::Evicted, note: None };
             for id in signed_in.evicted {
                 ended.add(id, evicted.clone()).await;
             }
         }
         4 | 5 => {
-            for session in store.open(&admin).await.unwrap().sessions.iter().take(2) {
+            for session in store.user_sessions(&admin).await.unwrap().open.iter().take(2) {
                 let end = store.end(&admin, session.id, &ending(task, round)).await.unwrap().unwrap();
                 if end.first {
-                    ended.add(session.id, end.session.ended.unwrap()).await;
+                    ended.add(session.id, end.session.terminated.unwrap()).await;
                 }
             }
         }
         6 => {
-            for session in &store.open(&admin).await.unwrap().sessions {
-                store.touch(session, now).await.unwrap();
+            for session in &store.user_sessions(&admin).await.unwrap().open {
+                store.record_activity(session, now).await.unwrap();
             }
         }
         _ => {
             for session in store.end_all(&admin, None, None, &ending(task, round)).await.unwrap() {
-                ended.add(session.id, session.ended.unwrap()).await;
+                ended.add(session.id, session.terminated.unwrap()).await;
             }
         }
     }
@@ -81,7 +80,7 @@ async fn watch(store: SessionStore, ended: Ended, stop: Arc<AtomicBool>) -> usiz
     let mut looks = 0;
     while !stop.load(Ordering::Relaxed) {
         let before = ended.ids().await;
-        let open = store.open(&user("74")).await.unwrap();
+        let open = store.user_sessions(&user("74")).await.unwrap();
         let live: Vec<_> = open.live(at(0), store.policy()).map(|session| session.id).collect();
         assert!(live.len() <= CAP, "{live:?}");
         assert!(live.iter().all(|id| !before.contains(id)), "an ended session is listed");
@@ -112,17 +111,17 @@ async fn invariants_hold_while_many_callers_act_at_once() {
 
 async fn every_session_is_live_or_has_its_first_receipt(
     store: &SessionStore,
-    ended: &HashMap<SessionId, Ending>,
+    ended: &HashMap<SessionId, Termination>,
 ) {
     let user = user("74");
     let live: HashSet<_> =
-        store.open(&user).await.unwrap().sessions.iter().map(|session| session.id).collect();
+        store.user_sessions(&user).await.unwrap().open.iter().map(|session| session.id).collect();
     let mut after = None;
     loop {
         let page = store.history(&user, after, 100).await.unwrap();
         for session in &page.sessions {
-            assert_eq!(session.ended.is_none(), live.contains(&session.id));
-            assert_eq!(session.ended.as_ref(), ended.get(&session.id));
+            assert_eq!(session.terminated.is_none(), live.contains(&session.id));
+            assert_eq!(session.terminated.as_ref(), ended.get(&session.id));
         }
         after = page.next;
         if after.is_none() {

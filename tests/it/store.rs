@@ -14,16 +14,16 @@ use tokio::task::JoinSet;
 fn policy(max_sessions: usize) -> Policy {
     Policy {
         max_sessions,
-        lifetime: SignedDuration::from_hours(720),
+        lifetime: TimeDelta::hours(720),
         idle_timeout: None,
-        history: SignedDuration::from_hours(90 * 24),
-        activity_interval: SignedDuration::from_secs(300),
+        history: TimeDelta::hours(90 * 24),
+        activity_interval: TimeDelta::seconds(300),
     }
 }
 
-async fn store(max_sessions: usize) -> (SessionStore, config::Database) {
+async fn store(max_sessions: usize) -> (SessionStore, Table) {
     let database = database().await;
-    (SessionStore::new(&database, policy(max_sessions)), database)
+    (database.store(policy(max_sessions)), database)
 }
 
 async fn sign_in(store: &SessionStore, device: &str, now: Timestamp) -> SignedIn {
@@ -31,7 +31,7 @@ async fn sign_in(store: &SessionStore, device: &str, now: Timestamp) -> SignedIn
 }
 
 async fn live(store: &SessionStore, now: Timestamp) -> Vec<Session> {
-    store.open(&user("74")).await.unwrap().live(now, store.policy()).cloned().collect()
+    store.user_sessions(&user("74")).await.unwrap().live(now, store.policy()).cloned().collect()
 }
 
 async fn live_ids(store: &SessionStore, now: Timestamp) -> Vec<SessionId> {
@@ -45,7 +45,7 @@ async fn stored(database: &config::Database, sk: &str, attribute: &str) -> Optio
     item?.remove(attribute)
 }
 
-async fn ttl(database: &config::Database, id: SessionId) -> i64 {
+async fn ttl(database: &Table, id: SessionId) -> i64 {
     let value = stored(database, &format!("session#{id}"), "ttl").await.unwrap();
     value.as_n().unwrap().parse().unwrap()
 }
@@ -86,7 +86,7 @@ async fn fill(store: &SessionStore, database: &config::Database, count: usize, f
 #[tokio::test]
 async fn everything_ends_at_and_over_the_size_of_a_transaction() {
     let (wide, database) = store(1000).await;
-    let narrow = SessionStore::new(&database, policy(1));
+    let narrow = database.store(policy(1));
     let mut second = 0;
     for count in [98, 197] {
         second = fill(&wide, &database, count, second).await + 1;
@@ -112,7 +112,7 @@ async fn a_refresh_under_a_lowered_cap_keeps_its_own_session() {
     for device in 0..5 {
         ids.push(sign_in(&wide, &format!("device {device}"), at(device)).await.session.id);
     }
-    let narrow = SessionStore::new(&database, policy(2));
+    let narrow = database.store(policy(2));
     let refreshed = sign_in(&narrow, "device 0", at(10)).await;
     assert!(refreshed.refreshed);
     assert_eq!(refreshed.evicted, ids[1..4]);
@@ -126,11 +126,11 @@ async fn a_sign_in_records_the_end_of_expired_sessions() {
     let now = at(720 * 3600 + 5);
     let new = sign_in(&store, "new", now).await;
     assert!(new.evicted.is_empty(), "expired is not evicted");
-    assert_eq!(store.open(&user("74")).await.unwrap().sessions, [new.session]);
-    let receipt = store.session(&user("74"), old.id).await.unwrap().unwrap().ended.unwrap();
+    assert_eq!(store.user_sessions(&user("74")).await.unwrap().open, [new.session]);
+    let receipt = store.session(&user("74"), old.id).await.unwrap().unwrap().terminated.unwrap();
     let deadline = at(720 * 3600);
-    assert_eq!(receipt, Ending { at: deadline, by: None, reason: EndReason::Expired, note: None });
-    assert_eq!(ttl(&database, old.id).await, deadline.as_second() + 90 * 24 * 3600);
+    assert_eq!(receipt, Termination { at: deadline, by: None, reason: EndReason::Expired, note: None });
+    assert_eq!(ttl(&database, old.id).await, deadline.timestamp() + 90 * 24 * 3600);
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_sign_in_never_overwrites_a_session_with_the_same_id() {
     let twin = NewSession { id: old.id, ..new_session("74", "new", at(2)) };
     store.sign_in(&twin, None, at(2)).await.unwrap_err();
     let kept = store.session(&user("74"), old.id).await.unwrap().unwrap();
-    assert_eq!((kept.ended, kept.device), (Some(ended_by("1", at(1))), old.device));
+    assert_eq!((kept.terminated, kept.device), (Some(ended_by("1", at(1))), old.device));
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn an_ending_that_finds_its_own_receipt_counts_as_the_first() {
     let id = sign_in(&store, "a", at(0)).await.session.id;
     for (by, first) in [("1", true), ("1", true), ("2", false)] {
         let end = store.end(&user("74"), id, &ended_by(by, at(1))).await.unwrap().unwrap();
-        assert_eq!((end.first, end.session.ended), (first, Some(ended_by("1", at(1)))));
+        assert_eq!((end.first, end.session.terminated), (first, Some(ended_by("1", at(1)))));
     }
 }
 
@@ -174,15 +174,18 @@ async fn no_session_ends_before_it_began() {
     let (store, _) = store(3).await;
     let session = sign_in(&store, "a", at(10)).await.session;
     let ended = store.end_all(&user("74"), None, None, &ended_by("1", at(5))).await.unwrap();
-    assert_eq!(ended[0].ended, Some(ended_by("1", at(10))));
-    assert_eq!(store.session(&user("74"), session.id).await.unwrap().unwrap().ended, ended[0].ended);
+    assert_eq!(ended[0].terminated, Some(ended_by("1", at(10))));
+    assert_eq!(
+        store.session(&user("74"), session.id).await.unwrap().unwrap().terminated,
+        ended[0].terminated
+    );
 }
 
 #[tokio::test]
 async fn a_list_is_complete_when_the_engine_answers_in_pages() {
     // DynamoDB answers with at most 1 MB at a time: 12 sessions of 100 KB are two answers.
     let (store, database) = store(12).await;
-    let client = engine::client(&database);
+    let client = database.client();
     for device in 0..12 {
         let id = sign_in(&store, &format!("device {device}"), at(device)).await.session.id;
         let update = client.update_item().table_name(&database.table);
@@ -294,5 +297,8 @@ async fn a_profile_that_an_operator_wrote_keeps_its_role() {
     assert_eq!(live_ids(&store, at(0)).await.len(), 1);
     let profile = store.profile(&UserId::parse("74").unwrap()).await.unwrap().unwrap();
     assert_eq!((profile.version, profile.roles), (Some(6), vec!["user".to_owned()]));
-    assert!(store.open(&user("74")).await.unwrap().profile.is_some(), "and is in the index from then on");
+    assert!(
+        store.user_sessions(&user("74")).await.unwrap().profile.is_some(),
+        "and is in the index from then on"
+    );
 }

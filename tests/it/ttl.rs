@@ -1,6 +1,7 @@
 //! What DynamoDB's TTL deletes, and when, on the clock of the embedded engine.
 
 use crate::support::*;
+use chrono::TimeDelta;
 use dynoxide::Database;
 use dynoxide::storage_backend::ManualClock;
 use jiff::SignedDuration;
@@ -11,12 +12,12 @@ use tokio::net::TcpListener;
 const DAY: i64 = 24 * 3600;
 
 /// A database that a test can sweep, and the clock that it sweeps by.
-async fn swept() -> (config::Database, Database, ManualClock) {
+async fn swept() -> (Table, Database, ManualClock) {
     let clock = ManualClock::new(0);
     let engine = Database::memory_with_clock(clock.arc()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let database = engine::serve(listener, engine.clone()).unwrap();
-    assert!(engine::create_table(&engine::client(&database), &database.table).await.unwrap());
+    assert!(engine::create_table(&database.client(), &database.table).await.unwrap());
     (database, engine, clock)
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, Once};
 
 use serde_json::Value;
-use sessions::log;
+use sessions::telemetry::log;
 use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -25,7 +25,7 @@ impl Log {
     /// Logs go here as long as the guard lives.
     pub fn start() -> (Self, DefaultGuard) {
         let log = Self::default();
-        let guard = set_default(log::lines(log.clone()));
+        let guard = set_default(log::json_lines(log.clone()));
         (log, guard)
     }
 

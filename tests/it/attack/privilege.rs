@@ -20,7 +20,7 @@ async fn admin_routes_are_for_admins_and_for_sessions_of_other_users() {
         (token::token("74", Some("admin"), None, START + 100_000), "own_sessions"),
         (of_74, "own_sessions"),
     ];
-    for route in ADMIN_ROUTES {
+    for route in ADMIN_ROUTES.iter() {
         assert!(route.contains("/user/{user_id}"));
         for (token, code) in &callers {
             for query in ["", "?dry_run=true", "?include_inactive=true", "?role=admin", "?user_id=1"] {
@@ -60,7 +60,7 @@ async fn a_token_whose_session_is_not_live_is_refused_on_every_route() {
     ];
     for sid in sids {
         let token = signed(HEADER, &claims(&format!(r#","sid":{sid}"#)));
-        for route in ROUTES {
+        for route in ROUTES.iter().copied() {
             // The header cannot make up for it.
             for call in [Call::of(route), Call::of(route).header("x-session-id", &live.to_string())] {
                 came_to(
@@ -213,7 +213,7 @@ async fn the_session_of_another_user_is_never_the_current_one() {
     let cases = [
         ("GET /sessions/current", 401, "no_current_session"),
         ("POST /sessions/update-activity", 401, "no_current_session"),
-        ("DELETE /sessions/logout", 404, "no_current_session"),
+        ("DELETE /sessions/logout", 404, "nothing_to_log_out"),
         ("DELETE /sessions/logout-all?exclude_current=true", 409, "current_session_unknown"),
     ];
     for (route, status, code) in cases {

@@ -57,7 +57,7 @@ async fn the_header_of_a_token_cannot_choose_a_key_or_an_algorithm() {
 #[tokio::test]
 async fn claims_of_the_wrong_type_are_refused() {
     let service = Service::start().await;
-    let max = jiff::Timestamp::MAX.as_second();
+    let max = sessions::session::LATEST_SECOND;
     let claims_with = |exp: &str, more: &str| format!(r#"{{"sub":"1","role":"admin","exp":{exp}{more}}}"#);
     let soon = (START + 60).to_string();
     let exp = |text: &str, outcome| (claims_with(text, ""), outcome);

@@ -1,11 +1,12 @@
 //! Users and their sessions during a fuzz run: puts their ids into the events and checks every answer.
 
+use chrono::TimeDelta;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
-use sessions::session::{EndReason, Ending, SessionId};
+use sessions::session::{EndReason, SessionId, Termination};
 
 use super::plan::{AGENTS, Cut, Delivery, Pick, Plan, Proof};
 use crate::support::{self, Call, ROUTES, Reply, START, Service, admin_token, token};
@@ -33,7 +34,7 @@ impl Stack {
     }
 
     pub fn pass(&mut self) {
-        self.hs256.pass(jiff::SignedDuration::from_secs(1));
+        self.hs256.pass(TimeDelta::seconds(1));
         self.gateway.now = self.hs256.now;
     }
 
@@ -43,7 +44,7 @@ impl Stack {
         let before = panics();
         let service = if delivery.is_for_gateway() { &self.gateway } else { &self.hs256 };
         let reply = service.deliver(event).await;
-        if let Some(line) = service.app.take_metrics(service.now) {
+        if let Some(line) = service.flush_metrics() {
             serde_json::from_str::<IgnoredAny>(&line).map_err(|error| format!("{error}: {line}"))?;
         }
         if !matches!(reply.status, 200 | 201 | 400..=499) {
@@ -195,7 +196,7 @@ impl Life {
             return id;
         }
         let id = self.live(user, n, stack).await;
-        let ending = Ending { at: stack.hs256.now, by: None, reason: EndReason::Logout, note: None };
+        let ending = Termination { at: stack.hs256.now, by: None, reason: EndReason::Logout, note: None };
         stack.hs256.store().end(&support::user(&self.users[user]), id, &ending).await.unwrap();
         self.live.retain(|known| known.id != id);
         self.ended.push(Known { user, id });
@@ -243,7 +244,7 @@ impl Life {
     pub async fn check(&self, stack: &Stack) -> Check {
         let (store, now) = (stack.hs256.store(), stack.hs256.now);
         for user in &self.users {
-            let open = store.open(&support::user(user)).await.map_err(|error| error.to_string())?;
+            let open = store.user_sessions(&support::user(user)).await.map_err(|error| error.to_string())?;
             let live: Vec<_> = open.live(now, store.policy()).map(|session| session.id).collect();
             if live.len() > CAP {
                 return Err(format!("{user} has {} live sessions", live.len()));

@@ -1,4 +1,4 @@
-//! HS256 (RFC 7518 section 3.2): jsonwebtoken reads the token, ring computes the HMAC.
+//! The keys that verify tokens. HS256 (RFC 7518 section 3.2): jsonwebtoken reads the token, ring computes the HMAC.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::AuthError;
 use crate::config::Secret;
 
-/// Verifies tokens against the secret, and against the previous one while a rotation lasts.
+/// Verifies tokens with the secret, and with the previous secret during a rotation.
 #[derive(Clone)]
 pub(super) struct Hs256 {
     keys: Vec<DecodingKey>,
@@ -31,11 +31,14 @@ impl Hs256 {
         let keys = [Some(secret), previous].into_iter().flatten();
         Self {
             keys: keys.map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect(),
-            validation: signature_alone(),
+            validation: signature_only(),
         }
     }
 
     /// The claims of a token that one of the keys signed.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] when no key signed it, [`AuthError::Malformed`] when it is not a token.
     pub(super) fn verify(&self, token: &str) -> Result<Map<String, Value>, AuthError> {
         let mut refusal = AuthError::Invalid(None);
         for key in &self.keys {
@@ -49,8 +52,8 @@ impl Hs256 {
     }
 }
 
-/// The claims are checked by the caller, on the clock it is given and the same way in both modes.
-fn signature_alone() -> Validation {
+/// The claims are checked by the caller: with the time that it is given, and in the same way in every mode.
+fn signature_only() -> Validation {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
@@ -65,10 +68,10 @@ fn refuse(error: jsonwebtoken::errors::Error) -> AuthError {
     }
 }
 
-/// Gives jsonwebtoken its cryptography, once a process; a second call changes nothing.
+/// Gives jsonwebtoken its cryptography. A second call in the same process changes nothing.
 fn install_provider() {
     static PROVIDER: CryptoProvider = CryptoProvider {
-        // This service reads tokens and makes none.
+        // This service reads tokens and never signs one.
         signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
         verifier_factory: |algorithm, key: &DecodingKey| {
             Ok(Box::new(Hmac::new(*algorithm, key.try_get_as_bytes()?)?) as Box<dyn JwtVerifier>)

@@ -6,24 +6,29 @@ use tokio::time::{Instant, sleep};
 
 use super::StoreError;
 
-/// The first and the longest of the bounds that a wait is drawn under, in milliseconds.
+/// The upper bound of the first wait, in milliseconds. It doubles with every round.
 const FIRST_BOUND: u64 = 8;
+
+/// The highest upper bound of a wait, in milliseconds.
 const LONGEST_BOUND: u64 = 256;
 
-/// Exponential backoff with full jitter until a deadline, not a number of tries: with 16 parallel sign-ins of one
-/// user a sign-in was seen to need 23 (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
+/// Exponential backoff with full jitter, until a deadline. A fixed number of tries is not enough: with 16 parallel
+/// sign-ins of one user, one sign-in needed 23 (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
 pub(super) struct Backoff {
     deadline: Instant,
     bound: u64,
 }
 
 impl Backoff {
-    /// Starts a chain of calls that goes on this long before its last round.
+    /// Starts a chain of rounds. No round starts later than `chain` from now.
     pub(super) fn start(chain: Duration) -> Self {
         Self { deadline: Instant::now() + chain, bound: FIRST_BOUND }
     }
 
-    /// Says when the time is up.
+    /// Fails when the deadline has passed.
+    ///
+    /// # Errors
+    /// [`StoreError::Contended`] after the deadline.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if Instant::now() < self.deadline { Ok(()) } else { Err(StoreError::Contended) }
     }
