@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use aws_sdk_dynamodb::types::AttributeValue::{L, N, Ss};
-use jiff::SignedDuration;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 const LIST: &str = "/sessions/user/74";

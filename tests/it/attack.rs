@@ -76,7 +76,7 @@ fn signed(header: &str, claims: &str) -> String {
 }
 
 /// The routes that are only for admins, about user 74.
-const ADMIN_ROUTES: &[&str] = ROUTES.split_at(3).0;
+static ADMIN_ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| ROUTES[..3].to_vec());
 
 #[tokio::test]
 async fn events_that_are_not_requests_are_refused() {

@@ -2,6 +2,7 @@
 
 use crate::support::log::Log;
 use crate::support::*;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 fn line(actor: Option<&str>, session: &str, reason: &str) -> Value {

@@ -69,8 +69,8 @@ impl Scenario {
 }
 
 /// A process of the function on this table.
-pub async fn start(database: &config::Database, cap: usize) -> Runtime {
-    let endpoint = database.endpoint.as_deref().unwrap();
+pub async fn start(database: &Table, cap: usize) -> Runtime {
+    let endpoint = database.endpoint.as_str();
     let environment = [
         ("TABLE_NAME", database.table.as_str()),
         ("AWS_REGION", &database.region),
@@ -168,7 +168,7 @@ fn judge(world: &World, scenario: &Scenario, clean: &Seen, seen: &Seen) {
 
 #[tokio::test]
 async fn the_next_try_heals_what_a_killed_process_left() {
-    let an_hour_ago = later(Timestamp::now(), SignedDuration::from_hours(-1));
+    let an_hour_ago = later(Utc::now(), TimeDelta::hours(-1));
     let worlds = Arc::new([World::new(an_hour_ago, false).await, World::new(an_hour_ago, true).await]);
     let database = Arc::new(database().await);
     let mut cases = JoinSet::new();

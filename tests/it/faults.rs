@@ -67,7 +67,7 @@ fn is_a_race(fault: Fault) -> bool {
 }
 
 /// Tenths of a second instead of seconds where a fault uses up all the time.
-fn patience(trouble: Option<Trouble>) -> Patience {
+fn timeouts(trouble: Option<Trouble>) -> Timeouts {
     let short = Duration::from_millis(500);
     let timeouts = Timeouts { backoff: Duration::from_millis(1), ..Timeouts::default() };
     match trouble.map(|trouble| (trouble.fault, trouble.lasts)) {
@@ -300,7 +300,7 @@ fn judge(scenario: &Scenario, trouble: Trouble, clean: &Witness, seen: &Witness)
     assert_eq!(seen.end.shape(&seen.before), clean.end.shape(&clean.before), "the next try heals the rest");
     assert!(seen.after.version() <= clean.after.version(), "no write is made twice");
     assert!(seen.end.version() <= clean.end.version(), "no write is made twice");
-    assert!(seen.took < longest(&patience(Some(trouble))), "it took {:?}", seen.took);
+    assert!(seen.took < longest(&timeouts(Some(trouble))), "it took {:?}", seen.took);
     // Two calls may run at the same time.
     let most = clean.calls.len() + 2 * (ATTEMPTS - 1);
     assert!(is_a_race(trouble.fault) || seen.calls.len() <= most, "{} calls", seen.calls.len());
@@ -384,7 +384,7 @@ fn the_longest_request_fits_into_the_timeouts() {
 
 #[test]
 fn every_route_has_a_scenario() {
-    for route in ROUTES {
+    for route in ROUTES.iter().copied() {
         assert!(SCENARIOS.iter().any(|scenario| scenario.route == route), "{route}");
     }
 }

@@ -3,9 +3,9 @@
 
 use crate::support::proxy::Proxy;
 use crate::support::*;
-use jiff::Timestamp;
+use chrono::TimeDelta;
 use serde_json::json;
-use sessions::session::{Ending, SessionId};
+use sessions::session::{SessionId, Termination, Timestamp};
 use sessions::store::SignedIn;
 
 /// A service behind a proxy, and a second one on the same table without it.
@@ -61,8 +61,8 @@ async fn end(service: &Service, id: SessionId) {
     service.store().end(&user("74"), id, &ended_by("1", at(50))).await.unwrap();
 }
 
-async fn receipt(service: &Service, id: SessionId) -> Option<Ending> {
-    service.store().session(&user("74"), id).await.unwrap().unwrap().ended
+async fn receipt(service: &Service, id: SessionId) -> Option<Termination> {
+    service.store().session(&user("74"), id).await.unwrap().unwrap().terminated
 }
 
 async fn live(service: &Service) -> Vec<SessionId> {
@@ -103,7 +103,7 @@ async fn a_refresh_does_not_undo_activity_that_was_recorded_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let a = other.sign_in("74", "a").await;
     let signed_in = sign_in_while((&service, &proxy), "a", at(40), async || {
-        other.store().touch(&a, at(1000)).await.unwrap().unwrap();
+        other.store().record_activity(&a, at(1000)).await.unwrap().unwrap();
     })
     .await;
     assert_eq!((signed_in.refreshed, signed_in.session.last_activity), (true, at(1000)));
@@ -135,7 +135,7 @@ async fn a_session_that_looked_expired_stays_when_activity_was_recorded_meanwhil
     let a = other.sign_in("74", "a").await;
     // By this function's clock the session has expired; by the other's it was used in time.
     let signed_in = sign_in_while((&service, &proxy), "b", at(3700), async || {
-        other.store().touch(&a, at(3500)).await.unwrap().unwrap();
+        other.store().record_activity(&a, at(3500)).await.unwrap().unwrap();
     })
     .await;
     other.now = at(3700);
@@ -268,7 +268,7 @@ async fn a_refused_caller_does_not_learn_whether_a_user_is_known() {
 
 #[tokio::test]
 async fn an_ending_waits_while_a_transaction_holds_the_session() {
-    let (service, proxy, mut other) = two_services(&[]).await;
+    let (mut service, proxy, mut other) = two_services(&[]).await;
     let id = other.sign_in("74", "a").await.id;
     service.now = other.now;
     let call = Call::new("DELETE", &format!("/sessions/user/74/session/{id}")).token(&admin_token());

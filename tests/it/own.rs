@@ -215,8 +215,8 @@ async fn my_sessions_marks_the_current_one() {
         reply.ok().as_array().unwrap().iter().map(mark).collect()
     };
     for target in ["/sessions/my-sessions", "/sessions/my-sessions?include_inactive=true"] {
-        assert_eq!(identity(&windows.get(&service, target).await), [(b.clone(), false), (a.clone(), true)]);
-        assert_eq!(identity(&iphone.get(&service, target).await), [(b.clone(), true), (a.clone(), false)]);
+        assert_eq!(marks(&windows.get(&service, target).await), [(b.clone(), false), (a.clone(), true)]);
+        assert_eq!(marks(&iphone.get(&service, target).await), [(b.clone(), true), (a.clone(), false)]);
     }
     let page = windows.get(&service, "/sessions/my-sessions?limit=1").await;
     assert!(

@@ -30,7 +30,7 @@ impl Ended {
 }
 
 /// A receipt that names the task in its note.
-fn ending(task: usize, round: i64) -> Ending {
+fn ending(task: usize, round: i64) -> Termination {
     let note = Note::parse(&format!("task {task}")).unwrap();
     Termination { at: at(round), by: Some(user("1")), reason: EndReason::RevokedByAdmin, note }
 }

@@ -34,9 +34,9 @@ async fn the_function_starts_without_a_database() {
 async fn the_cold_start_does_not_wait_longer_than_its_limit() {
     let proxy = Proxy::before(&database().await).await;
     proxy.trouble(Trouble { fault: Fault::Stalled(Engine::Unasked), after: 0, lasts: true });
-    let mut settings = settings(proxy.database.clone(), &[]);
-    settings.database.patience.prime = Duration::from_millis(50);
+    let mut database = proxy.database.clone();
+    database.timeouts.warm_up = Duration::from_millis(50);
     // All other limits of a test are a minute long, so that this returns only because of the limit above.
-    sessions::http::App::new(settings).prime().await;
+    Service::on(database, &[]).app.warm_up().await;
     assert_eq!(proxy.take_calls(), ["Query"]);
 }

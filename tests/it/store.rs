@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::support::*;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::{SignedDuration, Timestamp};
-use sessions::config;
-use sessions::session::{EndReason, Ending, Policy, Session, SessionId, UserId};
+use chrono::TimeDelta;
+use sessions::session::Timestamp;
+use sessions::session::{EndReason, Policy, Session, SessionId, Termination, UserId};
 use sessions::store::{NewSession, SessionStore, SignedIn};
 use tokio::task::JoinSet;
 
@@ -39,8 +39,8 @@ async fn live_ids(store: &SessionStore, now: Timestamp) -> Vec<SessionId> {
 }
 
 /// An attribute of an item as it is stored.
-async fn stored(database: &config::Database, sk: &str, attribute: &str) -> Option<AttributeValue> {
-    let get = engine::client(database).get_item().table_name(&database.table);
+async fn stored(database: &Table, sk: &str, attribute: &str) -> Option<AttributeValue> {
+    let get = database.client().get_item().table_name(&database.table);
     let item = get.key("user_id", text("74")).key("sk", text(sk)).send().await.unwrap().item;
     item?.remove(attribute)
 }
@@ -65,10 +65,10 @@ async fn the_same_device_keeps_its_session() {
 }
 
 /// Signs a device in and copies its session until this many are live; the last moment of it.
-async fn fill(store: &SessionStore, database: &config::Database, count: usize, from: i64) -> i64 {
+async fn fill(store: &SessionStore, database: &Table, count: usize, from: i64) -> i64 {
     let end = from + (count - live(store, at(from)).await.len()) as i64;
     let id = sign_in(store, &format!("device {end}"), at(end)).await.session.id;
-    let client = engine::client(database);
+    let client = database.client();
     let get = client.get_item().table_name(&database.table).key("user_id", text("74"));
     let session = get.key("sk", text(&format!("session#{id}"))).send().await.unwrap().item.unwrap();
     for second in from + 1..end {
@@ -137,8 +137,8 @@ async fn a_sign_in_records_the_end_of_expired_sessions() {
 async fn a_sign_in_never_overwrites_a_session_with_the_same_id() {
     let mut database = database().await;
     // Reading again never helps, so that the sign-in tries until its time is over.
-    database.patience.chain = Duration::from_millis(100);
-    let store = SessionStore::new(&database, policy(3));
+    database.timeouts.chain = Duration::from_millis(100);
+    let store = database.store(policy(3));
     let old = sign_in(&store, "old", at(0)).await.session;
     store.end(&user("74"), old.id, &ended_by("1", at(1))).await.unwrap();
     let twin = NewSession { id: old.id, ..new_session("74", "new", at(2)) };
@@ -282,7 +282,7 @@ async fn a_racing_sign_in_is_completely_before_or_after_end_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_that_an_operator_wrote_keeps_its_role() {
     let (store, database) = store(1).await;
-    let put = engine::client(&database).put_item().table_name(&database.table);
+    let put = database.client().put_item().table_name(&database.table);
     put.item("user_id", text("74"))
         .item("sk", text("profile"))
         .item("role", text("user"))

@@ -4,8 +4,6 @@ use crate::support::*;
 use chrono::TimeDelta;
 use dynoxide::Database;
 use dynoxide::storage_backend::ManualClock;
-use jiff::SignedDuration;
-use sessions::config;
 use sessions::session::SessionId;
 use tokio::net::TcpListener;
 
@@ -28,7 +26,7 @@ async fn ttl_deletes_a_session_after_the_history_days_and_nothing_else() {
     let ended = service.sign_in("74", "ended").await.id;
     let live = service.sign_in("74", "live").await.id;
     service.store().end(&user("74"), ended, &ended_by("1", at(60))).await.unwrap();
-    service.pass(SignedDuration::from_secs(90 * DAY));
+    service.pass(TimeDelta::seconds(90 * DAY));
 
     let left = async |now: i64| -> Vec<SessionId> {
         clock.set(u64::try_from(START + now).unwrap());

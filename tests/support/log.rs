@@ -14,7 +14,7 @@ use super::secrets;
 pub fn watch() {
     static WATCH: Once = Once::new();
     // A test may have its own subscriber.
-    WATCH.call_once(|| drop(set_global_default(log::lines(|| Checked))));
+    WATCH.call_once(|| drop(set_global_default(log::json_lines(|| Checked))));
 }
 
 /// What was logged on this thread since it was made.

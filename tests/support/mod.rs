@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, TimeDelta};
 use dynoxide::Database;
 use lambda_http::Context;
 use lambda_runtime::LambdaEvent;
@@ -30,7 +31,8 @@ use sessions::config::{AuthMode, Config, Timeouts};
 use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::{App, Event};
 use sessions::session::{
-    Device, DeviceType, Digest, EndReason, Ending, Marks, Note, Session, SessionId, UserId, later,
+    Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, Termination, Timestamp,
+    UserId, later,
 };
 use sessions::store::{NewSession, SessionStore};
 use sessions::telemetry::metrics::Metrics;
@@ -62,13 +64,18 @@ pub fn text(value: &str) -> AttributeValue {
 }
 
 /// The receipt of a session that this admin ended, with the admin's id as the note.
-pub fn ended_by(admin: &str, at: Timestamp) -> Ending {
-    Ending { at, by: Some(user(admin)), reason: EndReason::RevokedByAdmin, note: Note::parse(admin).unwrap() }
+pub fn ended_by(admin: &str, at: Timestamp) -> Termination {
+    Termination {
+        at,
+        by: Some(user(admin)),
+        reason: EndReason::RevokedByAdmin,
+        note: Note::parse(admin).unwrap(),
+    }
 }
 
 /// Credentials unlike any other text. The engines accept any.
-fn with_keys(database: config::Database) -> config::Database {
-    config::Database {
+fn with_keys(engine: Table) -> Table {
+    Table {
         access_key_id: "AKIAPLANTEDKEYID0000".into(),
         secret_access_key: "planted/secret+access/key000000000000000".into(),
         session_token: Some("planted/session+token//0000000000000000".into()),
@@ -77,12 +84,12 @@ fn with_keys(database: config::Database) -> config::Database {
 }
 
 /// The address of an engine that does not exist.
-pub fn nowhere() -> config::Database {
-    with_keys(engine::at("http://127.0.0.1:9".into()))
+pub fn nowhere() -> Table {
+    with_keys(Table::at("http://127.0.0.1:9".into()))
 }
 
 /// Timeouts that are long enough for a busy machine: the outcome of a race must not depend on its speed.
-const PATIENT: Patience = Patience {
+const PATIENT: Timeouts = Timeouts {
     connect: Duration::from_secs(30),
     attempt: Duration::from_secs(60),
     call: Duration::from_secs(60),
@@ -239,8 +246,8 @@ pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
 }
 
 /// The marks of a device that has only this fingerprint.
-pub fn fingerprint(user: &UserId, of: &[u8]) -> Marks {
-    Marks { fingerprint: Some(Digest::of(user, "fingerprint", of)), ..Marks::default() }
+pub fn fingerprint(user: &UserId, of: &[u8]) -> DeviceIdentity {
+    DeviceIdentity { fingerprint: Some(Digest::of(user, "fingerprint", of)), ..DeviceIdentity::default() }
 }
 
 /// A token for `user` that outlives every test.

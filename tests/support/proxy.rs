@@ -251,7 +251,7 @@ impl Shared {
 
 /// One call of a test itself, without the SDK, which is slow in a debug build: some tests fill and read a thousand
 /// tables.
-pub async fn call(database: &config::Database, operation: &str, body: &Value) -> Value {
+pub async fn call(database: &Table, operation: &str, body: &Value) -> Value {
     let mut engine = TcpStream::connect(address(database)).await.unwrap();
     let body = body.to_string();
     let head = format!(
