@@ -1,4 +1,4 @@
-//! What an admin does with the sessions of another user, as whole events.
+//! What an admin does with another user's sessions: the contract, over whole events.
 
 use crate::support::*;
 use aws_sdk_dynamodb::types::AttributeValue::{L, N, Ss};
@@ -61,7 +61,7 @@ async fn unknown_users_are_not_found_when_the_setting_says_so() {
             "User not found"
         );
     }
-    // A user without a live session is still known.
+    // Known, though without a live session.
     service.delete(LIST, &admin_token()).await.ok();
     assert_eq!(service.get(LIST, &admin_token()).await.text, "[]");
     assert_eq!(service.get("/sessions/user/74?include_inactive=true", &admin_token()).await.ids().len(), 1);
@@ -250,7 +250,7 @@ async fn roles_may_be_in_the_table_instead_of_the_token() {
     for admin in ["2", "3", "4"] {
         assert_eq!(service.get(LIST, &user_token(admin)).await.text, "[]");
     }
-    // Neither the token nor a missing profile makes anybody an admin then.
+    // Nobody is an admin by their token then, nor by having no profile.
     for other in ["5", "6", "7"] {
         let token = token::token(other, Some("admin"), None, START + 100_000);
         service.get(LIST, &token).await.problem(403, "admin_only");
@@ -309,6 +309,6 @@ async fn fractions_of_a_millisecond_make_no_difference() {
     );
     let target = end(created["id"].as_str().unwrap());
     let first = service.delete(&target, &admin_token()).await.ok().clone();
-    // The SDK sends the same ending again when an answer is lost; it finds its own receipt.
+    // The very same ending again, as the SDK sends it when an answer is lost, finds its own receipt.
     assert_eq!(*service.delete(&target, &admin_token()).await.ok(), first);
 }

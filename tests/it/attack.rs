@@ -1,4 +1,4 @@
-//! What an attacker tries. Each attempt must get one exact status and code.
+//! What an attacker tries: each attempt has the one status and code that it must get.
 
 mod injections;
 mod paths;
@@ -14,7 +14,7 @@ const LIST: &str = "/sessions/user/74";
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 const NEVER: &str = "01900000-0000-7000-8000-000000000000";
 
-/// The outcome of an attempt: `None` is a success, `Some` the code of the refusal.
+/// What an attempt comes to: `None` is a success, `Some` the code of the refusal.
 type Outcome = Option<&'static str>;
 
 const MALFORMED: Outcome = Some("token_malformed");
@@ -34,7 +34,7 @@ fn status(code: &str) -> u64 {
     }
 }
 
-/// The items of a list that bars separate.
+/// What is between the bars of a list.
 fn listed(list: &str) -> impl Iterator<Item = &str> {
     list.split('|').map(str::trim)
 }

@@ -1,4 +1,4 @@
-//! The audit log: each ending writes one line with actor, user, session and reason, and nothing else.
+//! The log: one audit line an ending, with who, whose, which and why, and nothing that must not be there.
 
 use crate::support::log::Log;
 use crate::support::*;

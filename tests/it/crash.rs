@@ -1,5 +1,5 @@
-//! Kills the process of the function before and after each of its calls. A transaction is then done completely or not
-//! at all, and the client's next try, in another process, completes what is half done.
+//! The function's process, killed at every boundary of its writes. What a transaction does it does whole or not at all,
+//! and the client's next try, in another process, heals what is half done.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ enum Boundary {
     Answered,
 }
 
-/// A request and the state before it.
+/// A request and what it is made in.
 #[derive(Clone, Copy, Debug)]
 struct Scenario {
     name: &'static str,
@@ -38,7 +38,7 @@ struct Scenario {
     cap: usize,
     /// A sign-in on this device; else an ending.
     signs_in: Option<&'static str>,
-    /// Ends only the session of this device.
+    /// Ends the session of this device alone.
     one: Option<&'static str>,
 }
 
@@ -97,7 +97,7 @@ async fn run(world: &World, database: &Table, scenario: &Scenario, boundary: Opt
     let proxy = Proxy::before(database).await;
     let mut function = start(&proxy.database, scenario.cap).await;
     function.ready().await.unwrap();
-    // The reads of the cold start are not part of the request.
+    // What it read ahead is no part of the request.
     proxy.forget();
     let event = scenario.event(world);
     match boundary {
@@ -128,7 +128,7 @@ async fn kill_at(boundary: Boundary, proxy: &Proxy, mut function: Runtime, event
     match boundary {
         Boundary::Answered => drop(function.invoke(event).await.unwrap()),
         Boundary::Told(call) => tokio::select! {
-            // After the last call the function may answer first.
+            // After the last call the answer may be as fast.
             _ = function.invoke(event) => {}
             () = proxy.answered(call + 1) => {}
         },

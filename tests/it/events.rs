@@ -1,4 +1,4 @@
-//! Sends each file under events/ to a service with the demo data of the local stack.
+//! The files under events/: each answers as its name says, over the demo data of the local stack.
 
 #[path = "../../examples/local/demo.rs"]
 mod demo;

@@ -1,6 +1,6 @@
-//! Every fault at every call to DynamoDB on every route: once, and for as long as the request lasts. The answer is
-//! right or an honest error, the table keeps its rules, the log names every ending, and the client's next try repairs
-//! the rest.
+//! Every route with every fault at each of its calls to DynamoDB: once, and for as long as the request lasts. The answer
+//! is the right one or an honest problem, the table keeps its promises, the log tells of every ending, and the client's
+//! next try heals the rest.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 4;
 /// What a request with a fault in it comes to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
-    /// The same as without a fault: it was tried again.
+    /// The same as without: it was tried again.
     Healed,
     /// 503: nothing is confirmed, try again.
     Unavailable,
@@ -38,7 +38,7 @@ enum Outcome {
 
 use Outcome::{Broken, Healed, Unavailable};
 
-/// The outcome of a fault that happens once, and of one that stays.
+/// What comes of a fault that strikes once, and of one that stays.
 fn outcomes(fault: Fault) -> (Outcome, Outcome) {
     match fault {
         // The service is wrong: its request, its rights, its table, its credentials.
@@ -55,7 +55,7 @@ fn outcomes(fault: Fault) -> (Outcome, Outcome) {
         | Fault::Cancelled([_, "ItemCollectionSizeLimitExceeded"]) => (Unavailable, Unavailable),
         // What was done is unknown, and the time is up or the answer says no more.
         Fault::Stalled(_) | Fault::Empty(_) | Fault::Short => (Unavailable, Unavailable),
-        // The SDK does not repeat a call that got an unreadable answer.
+        // The SDK does not try again what came back and was no answer.
         Fault::NoHttp(_) | Fault::Garbage(_) => (Unavailable, Unavailable),
         _ => (Healed, Unavailable),
     }
@@ -274,7 +274,7 @@ fn said_to_have_ended(body: &Value) -> Vec<String> {
     ended.chain(evicted).map(|id| id.as_str().unwrap().to_owned()).collect()
 }
 
-/// Compares the result of a case with the same request without a fault.
+/// Holds what came of a case against the request without a fault.
 fn judge(scenario: &Scenario, trouble: Trouble, clean: &Witness, seen: &Witness) {
     let cap = cap(scenario);
     seen.check(cap);

@@ -1,5 +1,5 @@
-//! Sends random events. Every event must get an answer that is no failure of the service, and afterwards the rules for
-//! sessions must hold. `FUZZ_CASES` sets the number of events; a failing event is shrunk and printed as JSON.
+//! Whole events of any kind: whatever comes is answered, no answer is a failure of ours, and what always holds of
+//! sessions holds afterwards. `FUZZ_CASES` is their number; one that fails is printed as JSON, shrunk.
 
 mod life;
 mod plan;
@@ -25,7 +25,7 @@ const CASES: u32 = 3_500;
 /// With fewer than these a route may be missed by chance.
 const ENOUGH: u32 = 1_000;
 
-/// After so many events the sessions of the users are checked and other users take their place.
+/// The events that some users live through until their sessions are checked and others take their place.
 const LIFE: usize = 200;
 
 thread_local! {
@@ -41,7 +41,7 @@ struct Fuzz {
     tally: Tally,
 }
 
-/// The results of the run.
+/// What came of it all.
 #[derive(Debug, Default)]
 struct Tally {
     statuses: BTreeMap<u64, usize>,

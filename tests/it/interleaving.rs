@@ -1,5 +1,4 @@
-//! What happens when another writer comes between the read and the write of an operation, and how many calls each
-//! operation makes.
+//! What comes between the read and the write of an operation, call by call; and how many calls there are.
 
 use crate::support::proxy::Proxy;
 use crate::support::*;
@@ -15,7 +14,7 @@ async fn two_services(extra: &[(&str, &str)]) -> (Service, Proxy, Service) {
     (Service::on(proxy.database.clone(), extra), proxy, Service::on(database, extra))
 }
 
-/// Runs `operation`, and runs `meanwhile` before the first call of this name reaches the engine.
+/// Runs `operation` and, before its first call of this name goes through, `meanwhile`.
 async fn with_meanwhile<T>(
     proxy: &Proxy,
     call: &str,

@@ -1,5 +1,5 @@
-//! Nobody learns whether another user's session exists. Its id gets the answer, and causes the calls, of an id that
-//! does not exist.
+//! Nobody learns whether another user's session exists, nor touches it: whatever names one is answered, and looked
+//! up, as a name that never was.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,17 +12,17 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sessions::session::{EndReason, SessionId, Termination};
 
-/// The user about whom others must learn nothing.
+/// Who is not to be learned of.
 const OTHER: &str = "75";
 
-/// Both values of the setting.
+/// Both settings of what a list of an unknown user answers.
 const UNKNOWN_USERS: [&str; 2] = ["empty", "not_found"];
 
-/// A service behind a proxy, on a table where two users have sessions in every state.
+/// A service whose calls are seen, on a table with sessions of two users in every state.
 struct Scene {
     service: Service,
     proxy: Proxy,
-    /// The sessions of the other user.
+    /// The sessions of the other user, of which nothing may be learned.
     others: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ impl Scene {
         id
     }
 
-    /// Makes one session expire now.
+    /// Lets the lifetime of one session be over.
     async fn age(&self, user: &str, id: SessionId) {
         let now = self.service.now.timestamp_millis().to_string();
         let update = self.service.client().update_item().table_name(&self.service.database.table);
@@ -81,7 +81,7 @@ impl Scene {
         items.items().iter().map(text).collect()
     }
 
-    /// The end reasons in the other user's sessions; a live one has the empty reason.
+    /// The reasons in the other user's records; nothing stands for an open one.
     async fn reasons(&self) -> BTreeSet<String> {
         let page = self.service.store().history(&user(OTHER), None, 100).await.unwrap();
         let reason =
@@ -89,12 +89,12 @@ impl Scene {
         page.sessions.into_iter().map(|session| reason(session.terminated)).collect()
     }
 
-    /// What the caller sees of a call, and the calls to DynamoDB that could be timed, without `name`.
+    /// What a call shows to whoever sends it and to whoever watches the clock, with `name` taken out.
     async fn seen(&self, call: Call, name: &str) -> Seen {
         self.proxy.take();
         let reply = call.send(&self.service).await;
         let mut calls: Vec<_> = self.proxy.take().iter().map(shape).collect();
-        // Parallel calls arrive in any order.
+        // Two that are under way at a time come in any order.
         calls.sort();
         Seen { status: reply.status, answer: reply.all().replace(name, "NAME"), calls }
     }
@@ -129,7 +129,7 @@ fn without_values(value: &mut Value) {
     }
 }
 
-/// A valid id of a session that does not exist.
+/// An id as good as any, of a session that never was.
 const NEVER: &str = "0dc1f000-0000-7000-8000-00000000dead";
 
 /// Every way to name a session: in the path, by user 74 for themself and by the admin for user 74 and for one

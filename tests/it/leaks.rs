@@ -1,5 +1,5 @@
-//! Answers, log lines and metrics show no secret. The support code checks this in every test; this module goes through
-//! all routes, refusals and failures, and proves that the check finds a leak.
+//! No answer, log line or line of metrics shows what it must not: the support code looks in every test; here are
+//! all routes, refusals and failures in one story, and the proof that a leak would be found.
 
 use std::collections::BTreeSet;
 use std::panic::catch_unwind;
@@ -18,13 +18,13 @@ use sessions::session::Digest;
 
 const PREVIOUS: &str = "previous-secret-that-is-long-enough-00000";
 
-/// A person with a device whose properties are unlike those of all others.
+/// Somebody, with a device that is told apart from everybody else's.
 struct Actor {
     id: &'static str,
     role: Option<&'static str>,
     agent: &'static str,
     address: &'static str,
-    /// The name of the device in the body of a sign-in without a user agent.
+    /// What the body of a sign-in calls the device that no header names.
     device: &'static str,
     fingerprint: &'static str,
     note: &'static str,
@@ -76,7 +76,7 @@ impl Actor {
         self.call("POST /sessions/create").body(&body.to_string())
     }
 
-    /// A sign-in without a user agent, so that the body names the device.
+    /// A device that says nothing in its headers, so that its name is the one in the body.
     fn sign_in_by_name(&self) -> Call {
         let body =
             json!({"device_fingerprint": format!("second {}", self.fingerprint), "device_name": self.device});
@@ -88,19 +88,19 @@ impl Actor {
         self.call(&format!("{route}?reason={}", self.note.replace(' ', "%20")))
     }
 
-    /// What only this actor and those who may see their sessions are shown.
+    /// What belongs to this actor and to whoever may see their sessions.
     fn own(&self) -> [&'static str; 3] {
         [self.address, self.device, self.note]
     }
 }
 
-/// The caller and the whole answer.
+/// Who asked, and the whole answer.
 struct Told {
     id: &'static str,
     answer: String,
 }
 
-/// The answers, metrics and codes so far.
+/// What came out while the story was told.
 #[derive(Default)]
 struct Story {
     told: Vec<Told>,
@@ -121,7 +121,7 @@ impl Story {
         reply.body
     }
 
-    /// The same, while `fail` answers every call to the engine.
+    /// The same, while every call of the engine comes to this.
     async fn fails(
         &mut self,
         (service, proxy): (&Service, &Proxy),
@@ -142,7 +142,7 @@ impl Story {
     }
 }
 
-/// A success of every route.
+/// Everything that the routes do when they do it.
 async fn successes(story: &mut Story, service: &Service) {
     for actor in [&ADMIN, &OTHER, &USER] {
         story.goes_on(service, actor, actor.sign_in()).await;
@@ -179,7 +179,7 @@ async fn successes(story: &mut Story, service: &Service) {
     }
 }
 
-/// Every refusal, with requests that carry every kind of secret.
+/// Everything that is refused, to a user who sends all there is to send.
 async fn refusals(story: &mut Story, service: &Service) {
     let claims = |more: Value| {
         let mut claims = json!({"sub": "74", "exp": START + 9_000_000_000});
@@ -232,7 +232,7 @@ async fn refusals(story: &mut Story, service: &Service) {
     story.goes_on(service, &ADMIN, ADMIN.call(&format!("GET /sessions/user/{}%00", USER.address))).await;
 }
 
-/// Every failure: DynamoDB refuses for good or for now, sends half an item, or does not answer.
+/// Everything that fails: DynamoDB refuses for good and for now, answers with half an item, and is not there.
 async fn failures(story: &mut Story, service: &Service, proxy: &Proxy) {
     let item = json!({"Items": [{"ip_address": {"S": USER.address}, "device_name": {"S": USER.device},
         "end_note": {"S": USER.note}, "user_id": {"S": USER.id}}]});
@@ -266,7 +266,7 @@ async fn no_answer_log_line_or_metric_shows_a_secret() {
     failures(&mut story, &service, &proxy).await;
     assert_eq!(story.codes, Document::read().codes());
 
-    // The support code has checked the answers and the log already.
+    // The answers and the log were looked at when they were written.
     let (log, metrics) = (log.text(), story.metrics.join("\n"));
     check_line(&metrics);
     for text in story.told.iter().map(|told| &told.answer).chain([&log, &metrics]) {
@@ -279,7 +279,7 @@ async fn no_answer_log_line_or_metric_shows_a_secret() {
             }
         }
     }
-    // The actors themselves are shown their own values.
+    // What may be seen was there to be seen.
     for own in USER.own() {
         assert!(story.told.iter().any(|told| told.id == "74" && told.answer.contains(own)), "{own}");
         assert!(story.told.iter().any(|told| told.id == "1" && told.answer.contains(own)), "{own}");
@@ -287,7 +287,7 @@ async fn no_answer_log_line_or_metric_shows_a_secret() {
     assert!(log.contains("session_ended") && metrics.contains("Refused.token_expired"));
 }
 
-/// Every kind of secret with its name and a text that shows it.
+/// Each thing that must not be shown, with its name and a text that shows it.
 fn shown(token: &str) -> Vec<(&'static str, String)> {
     let digest = |purpose: &str, value: &str| Digest::of(&user("74"), purpose, value.as_bytes());
     let plain = ring::digest::digest(&ring::digest::SHA256, USER.agent.as_bytes());
@@ -311,7 +311,7 @@ fn shown(token: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What must not be in a log line but may be in an answer.
+/// What a log line must not show, and an answer may.
 fn shown_to_some() -> [(&'static str, &'static str); 5] {
     [
         ("user agent", USER.agent),
@@ -322,7 +322,7 @@ fn shown_to_some() -> [(&'static str, &'static str); 5] {
     ]
 }
 
-/// The secrets of a request of user 74 that carries every kind of them.
+/// What is found when user 74 has sent all there is to send.
 fn sent(token: &str) -> Secrets {
     let mut secrets = Secrets::default();
     secrets.add_keys(&nowhere());
@@ -352,7 +352,7 @@ fn the_check_finds_every_kind_of_secret() {
     assert_eq!((secrets.in_answer(&harmless), secrets.in_line(&harmless)), (None, None));
 }
 
-/// The message of the panic.
+/// What a panic said.
 fn complaint(deed: impl FnOnce() + std::panic::UnwindSafe) -> String {
     let panic = catch_unwind(deed).expect_err("nothing was found");
     panic.downcast_ref::<String>().cloned().unwrap_or_default()

@@ -1,5 +1,4 @@
-//! The tests of the whole service, in one binary with a module for each subject. `cargo test admin` runs the module
-//! `admin`.
+//! The tests of the whole service, in one binary: a module a subject. `cargo test admin` runs the module `admin`.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! The metrics of each request, in the format that CloudWatch reads from the log.
+//! The metrics: what is counted for a request, in the format that CloudWatch reads from the log.
 
 use crate::support::*;
 use chrono::TimeDelta;
@@ -80,9 +80,8 @@ async fn the_read_units_of_a_list_follow_the_live_sessions() {
     );
 }
 
-/// Prints the units of each kind of request, for the arithmetic in README, with
-/// `cargo test --test it metrics -- --nocapture`. Engines differ in what they charge a transaction
-/// for an index, so those are not asserted.
+/// Prints the units of each kind of request, for the arithmetic in README: `cargo test --test it metrics -- --nocapture`.
+/// Engines differ in what they charge a transaction for an index, so those are not asserted.
 #[tokio::test]
 async fn each_kind_of_request_has_a_fixed_cost() {
     let mut service = Service::start().await;

@@ -1,4 +1,4 @@
-//! Compares random lives of sessions on a real engine with a simple model in memory.
+//! Random lives of a user's sessions, on a real engine and in a model that is simple enough to be believed.
 
 use crate::support::*;
 use chrono::TimeDelta;
@@ -13,7 +13,7 @@ const LIFETIME: i64 = 10 * 3600;
 const IDLE: i64 = 3 * 3600;
 const INTERVAL: i64 = 300;
 
-/// The next step; the numbers choose a device or a session.
+/// What happens next; the numbers choose among what is there.
 #[derive(Clone, Debug)]
 enum Step {
     SignIn { device: usize },
@@ -102,7 +102,7 @@ impl Model {
     }
 }
 
-/// A user in the store and in the model.
+/// A user of the real thing, and the model of it.
 struct Life {
     store: SessionStore,
     user: UserId,

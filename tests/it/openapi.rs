@@ -1,4 +1,4 @@
-//! Compares openapi.yaml with the code: the routes, the error codes and the answers of the running service.
+//! openapi.yaml against the code: the routes, the error codes and the answers of the running service.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};

@@ -1,4 +1,4 @@
-//! What users do with their own sessions, as whole events.
+//! What users do with their own sessions: the contract, over whole events.
 
 use crate::support::*;
 use chrono::TimeDelta;
@@ -247,7 +247,7 @@ async fn the_current_session_follows_sid_header_token_and_agent_in_that_order() 
     let (a, b) = (Some(a), Some(b));
     // The sid wins over a header, over the token it was opened with, and over the agent.
     assert_eq!(current(&sid_a, IPHONE, b.as_deref()).await, a);
-    // The header wins over the token and the agent, and they do not replace a wrong one.
+    // The header wins over the token and the agent, and is not made up for when it is wrong.
     assert_eq!(current(&windows.token, WINDOWS, b.as_deref()).await, b);
     assert_eq!(current(&windows.token, WINDOWS, Some("nonsense")).await, None);
     assert_eq!(
@@ -256,7 +256,7 @@ async fn the_current_session_follows_sid_header_token_and_agent_in_that_order() 
     );
     // The token wins over the agent.
     assert_eq!(current(&windows.token, IPHONE, None).await, a);
-    // A renewed token is recognised by its agent, as long as no other session has the same.
+    // A renewed token is told by its agent, as long as that is the only one.
     assert_eq!(current(&renewed, IPHONE, None).await, b);
     assert_eq!(current(&renewed, LINUX, None).await, None);
     let second = Browser::new(IPHONE, 3);

@@ -1,4 +1,4 @@
-//! Least privilege: the role allows exactly the calls that the function makes.
+//! Least privilege: what the function calls is what its role allows, no more on either side.
 
 use std::collections::BTreeSet;
 

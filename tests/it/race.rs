@@ -1,4 +1,4 @@
-//! Many callers act for one user at the same time, and a reader checks all the while that the invariants hold.
+//! Everything at once for one user: whoever looks, and whenever, sees the invariants hold.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const CAP: usize = 3;
 const TASKS: usize = 32;
 const ROUNDS: i64 = 8;
 
-/// The sessions whose ending was confirmed, with the receipt that the caller got.
+/// The sessions whose ending was confirmed, with the receipt that whoever ended them got.
 #[derive(Clone, Default)]
 struct Ended(Arc<Mutex<HashMap<SessionId, Termination>>>);
 
@@ -41,7 +41,7 @@ fn store_on(database: &Table) -> SessionStore {
     database.store(settings.policy)
 }
 
-/// One of many callers: signs in, ends one session or all, or records activity.
+/// One of many: signs in, ends, ends all, or is active.
 async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
     let (admin, now) = (user("74"), at(round));
     match task % 8 {
@@ -75,7 +75,7 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
     }
 }
 
-/// Reads again and again. No read shows more than the cap or a session whose ending was confirmed before.
+/// Looks again and again: never more than the cap, and never what was confirmed to have ended before the look.
 async fn watch(store: SessionStore, ended: Ended, stop: Arc<AtomicBool>) -> usize {
     let mut looks = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -95,7 +95,7 @@ async fn invariants_hold_while_many_callers_act_at_once() {
     let ended = Ended::default();
     let stop = Arc::new(AtomicBool::new(false));
     let watcher = tokio::spawn(watch(store_on(&database), ended.clone(), stop.clone()));
-    // Each has its own client, as parallel instances of the function do.
+    // Each has a client of its own, as functions side by side have.
     let stores: Vec<_> = (0..4).map(|_| store_on(&database)).collect();
     for round in 1..=ROUNDS {
         let task = |task: usize| act(stores[task % stores.len()].clone(), ended.clone(), task, round);

@@ -1,4 +1,4 @@
-//! The cold start: what is read in advance, and that the start does not wait for it forever.
+//! The cold start: what is read ahead, and that a start does not hang on it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The rules of the table on a real engine: the cap, the first receipt, end-all, expiry and races.
+//! The table's promises, on a real engine: the cap, the first receipt, end-all, expiry, races.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -157,7 +157,7 @@ async fn ending_an_unknown_session_creates_nothing() {
     assert_eq!(stored(&database, "profile", "sk").await, None);
 }
 
-/// The answer to a write was lost and the SDK writes again.
+/// As when the answer to a write is lost and the SDK writes again.
 #[tokio::test]
 async fn an_ending_that_finds_its_own_receipt_counts_as_the_first() {
     let (store, _) = store(3).await;
@@ -168,7 +168,7 @@ async fn an_ending_that_finds_its_own_receipt_counts_as_the_first() {
     }
 }
 
-/// The clocks of two processes differ.
+/// As when the clocks of two processes differ.
 #[tokio::test]
 async fn no_session_ends_before_it_began() {
     let (store, _) = store(3).await;
@@ -225,7 +225,7 @@ async fn parallel_sign_ins_of_one_device_make_one_session() {
     assert_eq!(signed_in.iter().filter(|outcome| !outcome.refreshed).count(), 1);
 }
 
-/// A sign-in with its start and its end in real time.
+/// A sign-in and when it was under way, in real time.
 struct Timed {
     id: SessionId,
     began: Instant,

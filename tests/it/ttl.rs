@@ -1,4 +1,4 @@
-//! What DynamoDB's TTL deletes, and when, on the clock of the embedded engine.
+//! What DynamoDB's TTL takes away, and when: swept for real, on the embedded engine's own clock.
 
 use crate::support::*;
 use chrono::TimeDelta;

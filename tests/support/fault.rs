@@ -1,4 +1,4 @@
-//! The faults that can happen between the service and DynamoDB; `proxy.rs` makes them happen.
+//! What can go wrong between the service and DynamoDB, as data; `proxy.rs` makes it happen.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// How late a slow answer is.
 pub const SLOW: Duration = Duration::from_millis(700);
 
-/// The fault of one call.
+/// What a call meets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     /// 400 with this exception; the call did nothing.
@@ -41,7 +41,7 @@ pub enum Fault {
 pub enum Engine {
     /// It has not: it never hears of it, or only afterwards where the call is late.
     Unasked,
-    /// It has: only the answer is lost.
+    /// It has: the answer alone is lost.
     Done,
 }
 
@@ -89,7 +89,7 @@ impl Fault {
         Self::Short,
     ];
 
-    /// Whether a call of this name can have this fault. For a read it makes no difference whether the engine was asked.
+    /// Whether DynamoDB can answer a call of this name so. To a read it is all one whether the engine was asked.
     pub fn can_meet(self, operation: &str) -> bool {
         let writes = matches!(operation, "TransactWriteItems" | "UpdateItem");
         match self {
@@ -109,7 +109,7 @@ impl Fault {
         }
     }
 
-    /// Whether the engine has done the call.
+    /// What has become of the call at the engine.
     pub fn engine(self) -> Engine {
         match self {
             Self::Slow(engine)
@@ -124,7 +124,7 @@ impl Fault {
         }
     }
 
-    /// What comes back instead; `None` when only the connection ends.
+    /// What comes back instead; `None` when that is nothing but the end of the connection.
     /// `actions` is how many a transaction has, `answer` what the engine said if it was asked.
     pub(super) fn instead(self, actions: usize, answer: Option<&[u8]>) -> Option<Vec<u8>> {
         let json = |status, body: &Value| message(status, "application/x-amz-json-1.0", &body.to_string());
@@ -156,7 +156,7 @@ impl Fault {
     }
 }
 
-/// An error as DynamoDB sends it.
+/// As DynamoDB says it.
 pub(super) fn refusal(exception: &str, extra: Value) -> Value {
     let mut refusal =
         json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{exception}"), "message": exception});

@@ -1,4 +1,4 @@
-//! Runs the function as Lambda does: a process that asks a Runtime API for events.
+//! What Lambda is to a function: a process, and the Runtime API that the process asks for events.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::collections::HashMap;

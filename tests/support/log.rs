@@ -1,4 +1,5 @@
-//! Captures the log of the service and checks that each line is one JSON object without a secret.
+//! What the service logs: each line is one JSON object and shows no secret, in every test; and what a test wants
+//! to see of it.
 
 use std::io;
 use std::sync::{Arc, Mutex, Once};
@@ -10,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::secrets;
 
-/// Searches every line that is logged in this process for secrets, also outside of a [`Log`].
+/// Holds every line that is logged in this process, outside of a [`Log`] too, against what was sent.
 pub fn watch() {
     static WATCH: Once = Once::new();
     // A test may have its own subscriber.
@@ -70,7 +71,7 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
-/// Checks each line and keeps nothing.
+/// Takes one line at a time, as the formatter hands them over, and keeps none.
 struct Checked;
 
 impl io::Write for Checked {

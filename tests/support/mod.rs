@@ -1,4 +1,4 @@
-//! What the tests share: the whole service on a real engine, with its own database for each test.
+//! What the tests share: the whole service over a real engine, its own database for each test.
 #![allow(dead_code, reason = "the benchmarks use a part of it")]
 
 #[path = "../../examples/local/engine.rs"]
@@ -41,8 +41,8 @@ use tokio::net::TcpListener;
 /// Names the engine of all tests when it is not the embedded one, such as `http://127.0.0.1:8100`.
 const ENDPOINT: &str = "TEST_DYNAMODB_ENDPOINT";
 
-/// When every test begins: 2040-01-01T00:00:00Z. It is in the future because an engine that deletes by the real clock
-/// would delete records of the past.
+/// When every test begins: 2040-01-01T00:00:00Z. To come, because an engine that sweeps by the real clock would
+/// otherwise take records away whose time has passed.
 pub const START: i64 = 2_208_988_800;
 
 /// Every route of the service, such as `GET /sessions/current`.
@@ -228,7 +228,7 @@ impl Service {
     }
 }
 
-/// A sign-in of a device that is recognised by its name.
+/// A sign-in whose device is recognised again by its name.
 pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
     let user_id = user(user_id);
     NewSession {
@@ -260,7 +260,7 @@ pub fn admin_token() -> String {
     token::token("1", Some("admin"), None, START + 10_000_000_000)
 }
 
-/// The answer of the service.
+/// What came back.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u64,
@@ -305,7 +305,7 @@ impl Reply {
         }
     }
 
-    /// The methods in the `Allow` header, if they are valid.
+    /// The methods that a refused one's path takes.
     fn allow(&self) -> &str {
         let allow = self.headers.get("allow").map(String::as_str).unwrap_or_default();
         let takes = ["GET", "POST", "DELETE", "GET, DELETE"];
@@ -391,7 +391,7 @@ impl Call {
         self
     }
 
-    /// The whole event.
+    /// The event that it is.
     pub fn event(self) -> Value {
         self.0
     }

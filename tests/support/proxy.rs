@@ -1,5 +1,5 @@
-//! A proxy between the service and its engine: it counts the calls, lets a test act between two of them, and makes
-//! calls fail.
+//! Between the service and its engine, on the wire: counts the calls, lets a test act between two of them, and makes
+//! calls meet faults.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -82,7 +82,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// Counts this call and returns its fault.
+    /// What this call meets; counts it.
     fn meet(&mut self, operation: &str) -> Option<Fault> {
         if !self.fault.can_meet(operation) {
             return None;
@@ -163,7 +163,7 @@ impl Proxy {
         self.shared.struck.subscribe().wait_for(|struck| *struck).await.unwrap();
     }
 
-    /// Forgets the calls so far.
+    /// Counts from here.
     pub fn forget(&self) {
         self.shared.calls.lock().unwrap().clear();
         self.shared.answered.send_replace(0);
@@ -179,7 +179,7 @@ impl Proxy {
         *self.shared.trouble.lock().unwrap() = None;
     }
 
-    /// Lets stalled calls go on, and waits until all calls are finished.
+    /// Lets stalled calls go on, and waits until all calls have got where they can get.
     pub async fn settle(&self) {
         self.shared.stalled.send_replace(true);
         self.shared.under_way.subscribe().wait_for(|calls| *calls == 0).await.unwrap();

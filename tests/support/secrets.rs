@@ -1,4 +1,4 @@
-//! Remembers the secrets that the tests send. Every answer and every log line of every test is searched for them.
+//! What was sent and must never come out. Every answer and every log line of every test is held against it.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -14,11 +14,11 @@ use sessions::session::{Digest, UserId};
 /// Shorter values are found anywhere by chance.
 const LENGTH_MIN: usize = 8;
 
-/// The headers that describe a device.
+/// The headers that speak of a device.
 const DEVICE_HEADERS: [&str; 4] =
     ["user-agent", "sec-ch-ua", "sec-ch-ua-platform", "sec-ch-ua-platform-version"];
 
-/// The secrets that all tests of this process have sent.
+/// All that any test of this process has sent.
 static SENT: LazyLock<Mutex<Secrets>> = LazyLock::new(Mutex::default);
 
 /// Values and what they are.
@@ -30,7 +30,7 @@ pub struct Secrets {
     personal: Values,
 }
 
-/// Adds secrets for which every answer and every log line of this process is searched.
+/// Adds to what every answer and every log line of this process is held against.
 pub fn plant(add: impl FnOnce(&mut Secrets)) {
     add(&mut SENT.lock().unwrap_or_else(PoisonError::into_inner));
 }
@@ -67,7 +67,7 @@ impl Secrets {
         self.add_secret("AWS session token", database.session_token.as_deref().unwrap_or_default());
     }
 
-    /// The secrets and the personal data in an event.
+    /// Everything in an event that is nobody's business.
     pub fn add_event(&mut self, event: &Value) {
         let header = |name: &str| event["headers"][name].as_str();
         let token = header("authorization").and_then(|value| value.trim().split_once(' '));
@@ -96,7 +96,7 @@ impl Secrets {
         self.personal.add("note", &note(event["rawQueryString"].as_str().unwrap_or_default()));
     }
 
-    /// The digest that the table keeps of a value, and the plain hash of it.
+    /// What is kept of a value so that it is recognised and not read back, and the plain hash of it.
     fn add_digests(&mut self, user: Option<&UserId>, purpose: &str, value: &str) {
         if value.is_empty() {
             return;
@@ -110,19 +110,19 @@ impl Secrets {
         }
     }
 
-    /// The kind of secret that is in an answer.
+    /// What an answer must not show and shows.
     pub fn in_answer(&self, text: &str) -> Option<&'static str> {
         self.secret.find(&read(text))
     }
 
-    /// The kind of secret or personal data that is in a log line.
+    /// What a log line must not show and shows.
     pub fn in_line(&self, line: &str) -> Option<&'static str> {
         let text = read(line);
         self.secret.find(&text).or_else(|| self.personal.find(&text))
     }
 }
 
-/// Values with their kinds, by their first bytes: there are thousands, and every text is searched for all of them.
+/// Values with their names, by how they begin: there are thousands, and every text is searched for all of them.
 #[derive(Clone, Debug, Default)]
 struct Values(HashMap<[u8; LENGTH_MIN], HashMap<String, &'static str>>);
 
@@ -142,7 +142,7 @@ impl Values {
     }
 }
 
-/// A text, followed by the JSON strings in it without escapes.
+/// A text as it is, and the texts in it as a reader of JSON sees them.
 fn read(text: &str) -> String {
     let mut all = text.to_owned();
     for line in text.lines() {
@@ -179,7 +179,7 @@ fn note(query: &str) -> String {
     percent_decode_str(&note.replace('+', " ")).decode_utf8_lossy().trim().to_owned()
 }
 
-/// The user of an event according to its claims, which may be false.
+/// Whose event it is, by the claims that the tests use, be they true or not.
 fn user(token: &str, event: &Value) -> Option<UserId> {
     let payload = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let payload = serde_json::from_slice::<Value>(&payload.unwrap_or_default()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A few users with their sessions, copied into a new table for each case, and the state of such a table afterwards.
+//! A few users with their sessions, copied into a table for each of many cases; and what is in such a table afterwards.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,7 +19,7 @@ pub struct World {
 
 impl World {
     /// User 74 has an ended session and three live ones, or 101; user 1 has one, and the role in the table too.
-    /// The first of them signs in after `start`.
+    /// What they did, they did from `start` on.
     pub async fn new(start: Timestamp, many: bool) -> Self {
         let engine = database().await;
         let proxy = Proxy::before(&engine).await;
@@ -113,7 +113,7 @@ impl State {
         unnamed(&items.join("\n"), before, self)
     }
 
-    /// The live sessions, the ended ones with their reasons, and the active ones since `before`, without times.
+    /// Who is live, who ended and how, and who was active since `before`; but not exactly when.
     pub fn shape(&self, before: &Self) -> String {
         let sessions = self.sessions().map(|(id, item)| {
             let receipt = ["live_sk", "ended_by", "end_reason", "end_note"].map(|name| text(item, name));
@@ -126,7 +126,7 @@ impl State {
         unnamed(&sessions.collect::<Vec<_>>().join("\n"), before, self)
     }
 
-    /// Asserts the rules that hold at every moment, whatever happened since `before`.
+    /// What holds at every instant, whatever happened since `before`.
     pub fn check(&self, before: &Self, cap: usize) {
         for (id, item) in self.sessions() {
             let ended = item["ended_at"].is_object();

@@ -1,11 +1,11 @@
-//! Texts that try to break out of a header, a log line or the screen of an admin.
+//! Texts that would be more than texts: in headers of answers, in lines of the log, on the screen of an admin.
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::support::log::Log;
 
-/// Texts that break lines, terminals, JSON or headers. An event with a marked one in a header is refused.
+/// What breaks lines, terminals, JSON or headers. No header can hold those that are marked: the event is refused.
 const INJECTIONS: &[(&str, bool)] = &[
     ("a\r\nSet-Cookie: session=stolen", true),
     ("a\n{\"level\":\"INFO\",\"event\":\"session_ended\",\"actor\":\"1\"}", true),
@@ -24,7 +24,7 @@ const INJECTIONS: &[(&str, bool)] = &[
     ("é😀\u{fffd}", false),
 ];
 
-/// A text of the longest header that the gateway accepts.
+/// One that is as long as the gateway lets a header be.
 fn long() -> (String, bool) {
     ("long ".repeat(2_000), false)
 }
@@ -33,7 +33,7 @@ fn injections() -> impl Iterator<Item = (String, bool)> {
     INJECTIONS.iter().map(|(text, refused)| (text.to_string(), *refused)).chain([long()])
 }
 
-/// Whether every character can be shown in a table safely.
+/// Every character of it can be shown in a table without doing anything.
 fn is_plain(text: &Value) -> bool {
     text.as_str().unwrap().chars().all(|c| !c.is_control() && !"\u{2028}\u{2029}".contains(c))
 }
@@ -71,7 +71,7 @@ async fn headers_inject_nothing() {
         "origin",
         "cookie",
     ];
-    // A new user for each, so that no sign-in ends another session.
+    // A user each, so that no sign-in ends another session.
     let mut users = (1_000..).map(|id| user_token(&id.to_string()));
     for (text, refused) in injections() {
         for name in headers {
@@ -162,7 +162,7 @@ async fn methods_hosts_and_schemes_inject_nothing() {
         ("PATCH", no_method),
         ("QUERY", no_method),
         ("$(id)", unread),
-        // lambda_http reads an empty method as GET.
+        // lambda_http takes none for GET.
         ("", None),
         (" GET", unread),
         ("GET ", unread),

@@ -1,4 +1,4 @@
-//! Paths, ids and cursors that try to reach something else.
+//! Paths, ids and cursors that lead elsewhere.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +14,7 @@ const NOT_FOUND: Outcome = Some("session_not_found");
 
 const GOOD_USERS: &str = "74|%37%34|74;id=75|74,75|profile|*|$%7Bjndi:x%7D";
 
-/// Dots, slashes, other paths, control characters, other scripts, marks that are not visible, and broken UTF-8.
+/// Dots, slashes, other paths, control characters, other scripts, identity that are not visible, and broken UTF-8.
 const BAD_USERS: &str = "|.|..|%2e%2e|%2E|%2F|74%2F|..%2Fcreate|74%2F..%2F75|%252F|%2537%2534|%5C..%5C\
     |session%2301900000-0000-7000-8000-000000000000|74%3Fcursor=|74%23|%00|74%00|74%0D%0ASet-Cookie:%20a=b\
     |74%09|74%20|+74%7F|%27%20OR%201=1|%EF%BC%97%EF%BC%94|%D9%A7%D9%A4|7%D0%A74|%E2%80%8F74|74%E2%80%AE\

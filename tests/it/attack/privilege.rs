@@ -1,4 +1,4 @@
-//! Users who try to act as admins, admins whose session has ended, and sessions of other users.
+//! Users who would be admins, admins who are out, and others' sessions.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -207,7 +207,7 @@ async fn claims_that_nobody_verified_are_ignored() {
 async fn the_session_of_another_user_is_never_the_current_one() {
     let mut service = Service::start().await;
     let other = service.sign_in("75", "phone").await.id.to_string();
-    // This token opened the session, so that it would be the current one if the header did not decide.
+    // Opened with the very token, by which it would be told if the header did not decide.
     let own = service.post("/sessions/create", &user_token("74"), json!({})).await;
     let own = own.id();
     let cases = [

@@ -1,4 +1,4 @@
-//! Tokens that are forged, changed or in the wrong place.
+//! Tokens that are forged, bent or in the wrong place.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};

@@ -1,4 +1,4 @@
-//! Users and their sessions during a fuzz run: puts their ids into the events and checks every answer.
+//! Some users and their sessions: gives the events their names, and holds every answer against what always holds.
 
 use chrono::TimeDelta;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ const CAP: usize = 3;
 /// Where something panicked, and how often; caught panics are among them.
 pub static PANICS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
-/// An error says which rule was broken.
+/// Fails with why it must not be.
 pub type Check = Result<(), String>;
 
 /// The two ways to verify tokens, on one table.
@@ -71,7 +71,7 @@ impl Delivery {
     }
 }
 
-/// Users, of whom the first is an admin, and the state of their sessions according to the answers.
+/// Users, the first of them an admin, and what became of their sessions as the answers told it.
 pub struct Life {
     users: [String; 4],
     live: Vec<Known>,
@@ -171,7 +171,7 @@ impl Life {
         call.with("/requestContext/authorizer", json!({"jwt": {"claims": claims, "scopes": null}}))
     }
 
-    /// The id of a session that this user has in the state that was picked.
+    /// The id of such a session of this user.
     async fn session(&mut self, user: usize, pick: &Pick, stack: &mut Stack) -> String {
         match pick {
             Pick::Live(n) => self.live(user, *n, stack).await.to_string(),
@@ -203,7 +203,7 @@ impl Life {
         id
     }
 
-    /// Takes the state of each session from an answer and compares it with what was known.
+    /// Takes from an answer what became of whose session, and holds it against what was known.
     pub fn learn(&mut self, reply: &Reply) -> Check {
         let shown = sessions(&reply.body);
         let live = shown.iter().filter(|session| session["is_active"] == true).count();
@@ -212,7 +212,7 @@ impl Life {
         }
         for session in shown {
             let user = session["user_id"].to_string();
-            // A changed token may belong to a user who is not in this list.
+            // A changed token may be one of a user who is none of ours.
             if let Some(user) = self.users.iter().position(|known| *known == user.trim_matches('"')) {
                 self.note(Known { user, id: id(&session["id"])? }, session["is_active"] == true)?;
             }
@@ -240,7 +240,7 @@ impl Life {
         Ok(())
     }
 
-    /// Compares all users with the table.
+    /// What the table says of all of them.
     pub async fn check(&self, stack: &Stack) -> Check {
         let (store, now) = (stack.hs256.store(), stack.hs256.now);
         for user in &self.users {
@@ -288,7 +288,7 @@ fn put(document: &mut Value, at: &[String], value: Option<Value>) {
     }
 }
 
-/// Lambda delivers only JSON, so a cut that would break it is not made.
+/// Lambda delivers nothing but JSON: a cut that leaves none is not made.
 fn cut(event: String, cut: Option<&Cut>) -> String {
     let Some(Cut { at, length, scrap }) = cut else { return event };
     let mut characters: Vec<char> = event.chars().collect();

@@ -1,5 +1,5 @@
-//! The events of a fuzz run: valid requests with some parts changed, and JSON that is not a request. A plan names a
-//! session by its state; the id is filled in when the event is built.
+//! What is sent: valid requests with some parts changed, and JSON that is no request. Sessions and users are named by
+//! what they are; which ones that is, is known when the event is put together.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,7 @@ use crate::support::{ROUTES, START};
 pub enum Delivery {
     Request(Plan),
     Alien(Value),
-    /// Deeply nested lists or objects: the whole event, or this part of a valid one.
+    /// A nest of lists or objects, alone or at this place of a valid event.
     Deep {
         depth: usize,
         objects: bool,
@@ -23,7 +23,7 @@ pub enum Delivery {
     },
 }
 
-/// A request before it has ids and tokens.
+/// A request to be.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Whether the gateway verifies tokens.
@@ -44,7 +44,7 @@ pub struct Plan {
     pub cut: Option<Cut>,
 }
 
-/// A session by its state; the number chooses among the known ones.
+/// A session by what became of it; the numbers choose among those that there are.
 #[derive(Clone, Debug)]
 pub enum Pick {
     Live(usize),
@@ -86,7 +86,7 @@ pub struct Cut {
     pub scrap: String,
 }
 
-/// Pieces of user agents.
+/// What browsers, and those who pretend, say of themselves, in pieces.
 pub const AGENTS: &str = "Mozilla/5.0 |(Windows NT 10.0; Win64; x64) |(iPhone; CPU iPhone OS 18_7 like Mac OS X) \
     |(iPad; CPU OS 17_7 like Mac OS X) |(Linux; Android 10; K) |(X11; Linux x86_64; rv:145.0) |Windows \
     |(Macintosh; Intel Mac OS X 10_15_7) |AppleWebKit/537.36 (KHTML, like Gecko) |Chrome/148.0.0.0 |Safari/537.36 \
@@ -213,7 +213,7 @@ fn header() -> impl Strategy<Value = Vec<Edit>> {
         .prop_map(|(name, value)| vec![Edit { at: vec!["headers".into(), name], value: Some(value) }])
 }
 
-/// A body, and whether the event calls it base64, which may be wrong.
+/// A body and whether it says to be encoded, which need not be so.
 fn body() -> impl Strategy<Value = Vec<Edit>> {
     let said = prop_oneof![3 => texts(agent()), 2 => texts(text()), 1 => value()];
     let whole = object(of(FIELDS), said).prop_map(|body| body.to_string().into_bytes());
@@ -253,7 +253,7 @@ fn query() -> impl Strategy<Value = String> {
     prop_oneof![14 => pairs, 1 => text(), 1 => many]
 }
 
-/// The authorizer context of a gateway, also of one with another configuration.
+/// What a gateway, or one that was set up in another way, says of who is calling.
 fn authorizer() -> impl Strategy<Value = Value> {
     let claim = prop_oneof![4 => texts(text()), 1 => value()];
     let jwt = object(of(CLAIMS), claim).prop_map(|claims| json!({"jwt": {"claims": claims, "scopes": null}}));
@@ -295,7 +295,7 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![10 => of(WORDS), 6 => characters, 1 => long()]
 }
 
-/// One piece repeated until it is longer than every limit.
+/// One piece over and over, to beyond every limit that there is.
 fn long() -> impl Strategy<Value = String> {
     let lengths = vec![200, 256, 257, 1_000, 8_200, 10_000, 16_384, 16_385, 66_000];
     let pieces = of("x|é|%41|/|a=1&| |\u{1f4a5}");
