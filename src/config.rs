@@ -85,6 +85,8 @@ pub struct Auth {
     pub admin_role: String,
     /// `ROLE_SOURCE`
     pub role_source: RoleSource,
+    /// `REQUIRE_SID`: whether tokens without a session id are refused everywhere but at sign-in
+    pub require_sid: bool,
     /// `JWT_ISSUER`: the `iss` that every token must have
     pub issuer: Option<String>,
     /// `JWT_AUDIENCE`: the `aud` that every token must have
@@ -206,6 +208,7 @@ fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
         admin_role: vars.get("ADMIN_ROLE").unwrap_or_else(|| "admin".into()),
         role_source: vars
             .one_of("ROLE_SOURCE", &[("token", RoleSource::Token), ("table", RoleSource::Table)])?,
+        require_sid: vars.one_of("REQUIRE_SID", &[("false", false), ("true", true)])?,
         issuer: vars.get("JWT_ISSUER"),
         audience: vars.get("JWT_AUDIENCE"),
     })

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::{AuthError, Sid};
-use crate::session::{LATEST_SECOND, SessionId, Timestamp, UserId};
+use super::AuthError;
+use crate::session::{LATEST_SECOND, SessionId, Sid, Timestamp, UserId};
 
 /// How far the issuer's clock may run ahead of ours before `nbf` refuses a token, in seconds.
 const NOT_BEFORE_LEEWAY: f64 = 60.0;

@@ -6,7 +6,7 @@ mod keys;
 use std::collections::HashMap;
 
 use crate::config::{Auth, AuthMode};
-use crate::session::{Digest, SessionId, Timestamp, UserId};
+use crate::session::{Digest, Sid, Timestamp, UserId};
 use claims::Claims;
 use keys::Hs256;
 
@@ -16,26 +16,29 @@ const TOKEN_MAX: usize = 8 * 1024;
 /// A caller whose token was verified.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The user.
+    /// The user, or the service.
     pub user_id: UserId,
-    /// Whether the token says that the user is an admin.
-    pub admin_by_token: bool,
+    /// What the token's role claim says.
+    pub role: TokenRole,
     /// The session that the token names.
     pub sid: Sid,
-    /// The digest of the token.
-    pub token: Option<Digest>,
+    /// The digest of what was signed.
+    pub token: Digest,
+    /// When the token was issued, in whole seconds since 1970.
+    pub issued_at: Option<i64>,
+    /// When the token expires, in whole seconds since 1970.
+    pub expires_at: i64,
 }
 
-/// The claim that names a session, `sid` unless configured otherwise (OpenID Connect Front-Channel Logout 1.0,
-/// section 3).
+/// The role that a token gives its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sid {
-    /// The token names no session.
-    Absent,
-    /// The token names this session.
-    Session(SessionId),
-    /// The token names something that was never one of our sessions.
-    Foreign,
+pub enum TokenRole {
+    /// A user.
+    User,
+    /// An admin.
+    Admin,
+    /// A service, such as the back end that issues the tokens.
+    Service,
 }
 
 /// The request does not prove who the caller is. The messages contain no cryptographic detail; `source()` does.
@@ -110,11 +113,18 @@ impl Authenticator {
         let user_id = claims
             .user_id(&settings.user_id_claim)
             .ok_or_else(|| AuthError::NoUser(settings.user_id_claim.clone()))?;
-        let token = bearer_token(authorization).ok();
+        let token = bearer_token(authorization).unwrap_or_default();
+        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+        let seconds = |name: &str| claims.0.get(name).and_then(|value| value.as_f64());
         Ok(Caller {
-            admin_by_token: claims.includes(&settings.role_claim, &settings.admin_role),
+            role: match claims.includes(&settings.role_claim, &settings.admin_role) {
+                true => TokenRole::Admin,
+                false => TokenRole::User,
+            },
             sid: claims.sid(&settings.session_id_claim),
-            token: token.map(|token| Digest::of(&user_id, "token", token.as_bytes())),
+            token: Digest::of(&user_id, "token", signed.as_bytes()),
+            issued_at: seconds("iat").map(|seconds| seconds.floor() as i64),
+            expires_at: seconds("exp").map_or(0, |seconds| seconds.ceil() as i64),
             user_id,
         })
     }

@@ -31,10 +31,10 @@ use sessions::config::{AuthMode, Config, Timeouts};
 use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::{App, Event};
 use sessions::session::{
-    Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, Termination, Timestamp,
-    UserId, later,
+    Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, SignInKey,
+    Termination, Timestamp, UserId, later,
 };
-use sessions::store::{NewSession, SessionStore};
+use sessions::store::{EndAll, Kept, NewSession, SessionStore};
 use sessions::telemetry::metrics::Metrics;
 use tokio::net::TcpListener;
 
@@ -189,7 +189,12 @@ impl Service {
     /// Signs a user in on a device of this name, one second later than whatever was before.
     pub async fn sign_in(&mut self, user_id: &str, device: &str) -> Session {
         self.pass(TimeDelta::seconds(1));
-        self.store().sign_in(&new_session(user_id, device, self.now), None, self.now).await.unwrap().session
+        self.store()
+            .sign_in(&new_session(user_id, device, self.now), self.now)
+            .await
+            .unwrap()
+            .unwrap()
+            .session
     }
 
     /// Puts a session of user 74 into the table that cannot be read.
@@ -228,10 +233,24 @@ impl Service {
     }
 }
 
+/// Ends all sessions of a user, except `keep`.
+pub async fn end_all(
+    store: &SessionStore,
+    user: &UserId,
+    keep: Option<SessionId>,
+    termination: &Termination,
+) -> Vec<Session> {
+    let keep = keep.map(|session| Kept { session, bind: None });
+    let what = EndAll { termination: termination.clone(), keep };
+    store.end_all(user, None, &what, Clock::start(termination.at)).await.unwrap()
+}
+
 /// A sign-in whose device is recognised again by its name.
 pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
     let user_id = user(user_id);
     NewSession {
+        actor: user_id.clone(),
+        key: SignInKey::Nothing,
         id: SessionId::new(now, std::array::from_fn(|_| fastrand::u8(..))),
         device: Device {
             name: device.into(),
@@ -247,7 +266,13 @@ pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
 
 /// The marks of a device that has only this fingerprint.
 pub fn fingerprint(user: &UserId, of: &[u8]) -> DeviceIdentity {
-    DeviceIdentity { fingerprint: Some(Digest::of(user, "fingerprint", of)), ..DeviceIdentity::default() }
+    DeviceIdentity {
+        fingerprint: Some(Digest::of(user, "fingerprint", of)),
+        browser: None,
+        platform: None,
+        kind: DeviceType::Web,
+        user_agent: None,
+    }
 }
 
 /// A token for `user` that outlives every test.
