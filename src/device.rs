@@ -6,6 +6,7 @@
 use woothee::parser::{Parser, WootheeResult};
 
 use crate::session::{Device, DeviceType};
+use crate::text;
 
 /// The longest text that is kept of what a client says, in characters.
 const WORDS_MAX: usize = 100;
@@ -65,13 +66,9 @@ fn name(browser: Option<&str>, place: Option<&str>) -> Option<String> {
     }
 }
 
-/// The part of a client's text that is kept: without control characters, with single spaces, and not too long.
+/// The visible part of a client's text; `None` when nothing is left.
 fn words(text: Option<&str>) -> Option<String> {
-    let bounded: String =
-        text?.chars().map(|c| if c.is_control() { ' ' } else { c }).take(4 * WORDS_MAX).collect();
-    let joined = bounded.split_whitespace().collect::<Vec<_>>().join(" ");
-    let kept: String = joined.chars().take(WORDS_MAX).collect();
-    (!kept.is_empty()).then_some(kept)
+    Some(text::clean(text?, WORDS_MAX)).filter(|words| !words.is_empty())
 }
 
 /// A user agent that names a browser or a system.
