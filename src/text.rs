@@ -70,7 +70,7 @@ mod tests {
 
     const ENGLAND: &str = "🏴\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}";
 
-    /// The characters that show nothing, as ranges of Unicode 17 (UnicodeData.txt: Cc, Cf, Co and noncharacters;
+    /// The characters that show nothing, as ranges of Unicode 16 (UnicodeData.txt: Cc, Cf, Co and noncharacters;
     /// DerivedCoreProperties.txt: Default_Ignorable_Code_Point). It is a second source beside the pattern.
     const INVISIBLE: &[(u32, u32)] = &[
         (0x0, 0x1F),
@@ -232,6 +232,7 @@ mod tests {
             "\u{E0067}",
             "\u{E0062}",
             "\u{E007F}",
+            ENGLAND,
             "1",
             "a",
             " ",

@@ -69,7 +69,7 @@ async fn sign_in(
     let new = NewSession {
         id,
         user_id: UserId::parse(user)?,
-        device: device::detect(&hints, &ReportedDevice::default()),
+        device: device::detect(&hints, &ReportedDevice::default()).device,
         ip_address: ip.into(),
         identity: DeviceIdentity::default(),
     };

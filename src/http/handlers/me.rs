@@ -208,7 +208,7 @@ fn new_session(request: &RequestContext<'_>, body: &SignInBody) -> Result<NewSes
     Ok(NewSession {
         id: SessionId::generate(request.now).map_err(Problem::internal)?,
         user_id: user.clone(),
-        device: device::detect(&request.client_hints(), &body.reported_device()),
+        device: device::detect(&request.client_hints(), &body.reported_device()).device,
         ip_address: request.ip_address().into(),
         identity: DeviceIdentity {
             fingerprint: fingerprint.map(|text| Digest::of(user, "fingerprint", text.as_bytes())),
