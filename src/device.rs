@@ -429,6 +429,8 @@ mod tests {
         let device = device_of(&ClientHints::default(), &reported);
         assert_eq!((device.name.as_str(), device.kind), ("My phone", DeviceType::Mobile));
         assert_eq!(device.browser, "Own Browser");
+        let desktop = ClientHints { mobile: Some("?0"), ..ClientHints::default() };
+        assert_eq!(device_of(&desktop, &reported).kind, DeviceType::Web);
         // Existing clients send the start of their user agent as the name.
         let agent: String = WINDOWS.chars().take(100).collect();
         let reported = ReportedDevice { name: Some(&agent), browser: Some("Chrome"), kind: None };
