@@ -491,6 +491,8 @@ mod tests {
         for user_agent in ["okhttp/4.12.0", "MyApp/1 CFNetwork/1490 Darwin/23", ""] {
             assert_eq!(device_of(&by_agent(user_agent), &reported).name, "Anna's iPhone", "{user_agent}");
         }
+        let android = ClientHints { platform: Some("\"Android\""), ..ClientHints::default() };
+        assert_eq!(device_of(&android, &reported).name, "Anna's iPhone");
         let start_of_an_agent = ReportedDevice { name: Some(WINDOWS), ..ReportedDevice::default() };
         assert_eq!(device_of(&by_agent("axios/1.6.2"), &start_of_an_agent).name, "Chrome on Windows 10");
     }
@@ -577,6 +579,8 @@ mod tests {
         };
         assert_eq!(families(&hints), family("Brave", "Windows"));
         assert_eq!(families(&by_agent("1.0")), (None, None));
+        let chromebook = ClientHints { platform: Some("\"Chrome OS\""), ..by_agent("") };
+        assert_eq!(families(&chromebook), (None, Some("ChromeOS".into())));
     }
 
     /// Texts near those that browsers send, with characters that nobody should send.

@@ -210,6 +210,7 @@ mod tests {
         let family = "👨\u{200D}👩\u{200D}👧";
         assert_eq!(clean(&format!("{}{family}", "a".repeat(95)), 100), format!("{}{family}", "a".repeat(95)));
         assert_eq!(clean(&format!("{}{family}", "a".repeat(96)), 100), "a".repeat(96));
+        assert_eq!(clean(&format!("{}{family}b", "a".repeat(96)), 100), "a".repeat(96));
         assert_eq!(clean(&format!("{} b", "é".repeat(99)), 100), "é".repeat(99));
         assert_eq!(clean(&format!("{} b", "a".repeat(99)), 100), "a".repeat(99));
     }
