@@ -9,6 +9,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Serialize, Serializer};
 use uuid::{Builder, Uuid};
 
+use crate::text;
+
 /// A moment in UTC.
 pub type Timestamp = DateTime<Utc>;
 
@@ -366,7 +368,7 @@ impl Termination {
     }
 }
 
-/// What somebody wrote when they ended a session: 1 to [`NOTE_MAX`] characters without control characters.
+/// What somebody wrote when they ended a session: 1 to [`NOTE_MAX`] visible characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note(String);
 
@@ -376,16 +378,19 @@ pub struct Note(String);
 pub struct InvalidNote;
 
 impl Note {
-    /// Parses a text; a blank one is no note.
+    /// Parses a text; a blank one is no note. Invisible characters are removed, and do not count.
     ///
     /// # Errors
     /// [`InvalidNote`] when it is too long or contains a control character.
     pub fn parse(text: &str) -> Result<Option<Self>, InvalidNote> {
-        let text = text.trim();
-        if text.chars().count() > NOTE_MAX || text.chars().any(char::is_control) {
+        if text.trim().chars().any(char::is_control) {
             return Err(InvalidNote);
         }
-        Ok((!text.is_empty()).then(|| Self(text.to_owned())))
+        let visible = text::clean(text, usize::MAX);
+        if visible.chars().count() > NOTE_MAX {
+            return Err(InvalidNote);
+        }
+        Ok((!visible.is_empty()).then_some(Self(visible)))
     }
 
     /// The note as text.
@@ -669,6 +674,18 @@ mod tests {
         assert!(Note::parse(&"é".repeat(256)).is_ok());
         assert_eq!(Note::parse(&"é".repeat(257)), Err(InvalidNote));
         assert_eq!(Note::parse("a\u{1b}b"), Err(InvalidNote));
+    }
+
+    #[test]
+    fn a_note_is_kept_without_its_invisible_characters() {
+        assert_eq!(Note::parse("\u{200B}\u{2066}\u{3164} \u{FEFF}"), Ok(None));
+        assert_eq!(
+            Note::parse("a\u{202E}b\u{200B} 👩🏽\u{200D}💻").unwrap().unwrap().as_str(),
+            "ab 👩🏽\u{200D}💻"
+        );
+        let hidden = "é\u{200B}".repeat(256);
+        assert_eq!(Note::parse(&hidden).unwrap().unwrap().as_str(), "é".repeat(256));
+        assert_eq!(Note::parse(&format!("{hidden}é")), Err(InvalidNote));
     }
 
     proptest! {

@@ -66,7 +66,7 @@ async fn sign_in(
     at: Timestamp,
 ) -> Result<Session> {
     let hints = ClientHints { user_agent: Some(agent), ..ClientHints::default() };
-    let device = device::detect(&hints, &ReportedDevice::default());
+    let detected = device::detect(&hints, &ReportedDevice::default());
     let new = NewSession {
         id,
         user_id: UserId::parse(user)?,
@@ -74,12 +74,12 @@ async fn sign_in(
         ip_address: ip.into(),
         identity: DeviceIdentity {
             fingerprint: None,
-            browser: None,
-            platform: None,
-            kind: device.kind,
+            browser: detected.browser_family,
+            platform: detected.platform_family,
+            kind: detected.device.kind,
             user_agent: None,
         },
-        device,
+        device: detected.device,
         key: SignInKey::Nothing,
     };
     Ok(store.sign_in(&new, at).await?.ok_or("the session has ended")?.session)

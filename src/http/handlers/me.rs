@@ -211,7 +211,7 @@ impl App {
 
 fn new_session(request: &RequestContext<'_>, body: &SignInBody) -> Result<NewSession, Problem> {
     let user = request.user();
-    let device = device::detect(&request.client_hints(), &body.reported_device());
+    let detected = device::detect(&request.client_hints(), &body.reported_device());
     let fingerprint = body.fingerprint.as_deref().filter(|fingerprint| !fingerprint.is_empty());
     Ok(NewSession {
         id: SessionId::generate(request.now).map_err(Problem::internal)?,
@@ -220,12 +220,12 @@ fn new_session(request: &RequestContext<'_>, body: &SignInBody) -> Result<NewSes
         ip_address: request.ip_address().into(),
         identity: DeviceIdentity {
             fingerprint: fingerprint.map(|text| Digest::of(user, "fingerprint", text.as_bytes())),
-            browser: Some(device.browser.clone()),
-            platform: device.os.split(' ').next().map(str::to_owned),
-            kind: device.kind,
+            browser: detected.browser_family,
+            platform: detected.platform_family,
+            kind: detected.device.kind,
             user_agent: request.user_agent_digest(),
         },
-        device,
+        device: detected.device,
         key: SignInKey::Token(request.token()),
     })
 }
