@@ -4,7 +4,9 @@ use std::env;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use serde_json::{Map, Value};
 
+use crate::auth::{JwksError, PublicKeys};
 use crate::session::Policy;
 
 /// The shortest JWT secret, in bytes. RFC 7518 section 3.2 asks for the size of the hash output.
@@ -83,6 +85,10 @@ pub struct Auth {
     pub session_id_claim: String,
     /// `ADMIN_ROLE`
     pub admin_role: String,
+    /// `SERVICE_ROLE`: the role of a back end's own token; without it there are no such tokens
+    pub service_role: Option<String>,
+    /// `REQUIRE_SID`: whether a token must name its session
+    pub require_sid: bool,
     /// `ROLE_SOURCE`
     pub role_source: RoleSource,
     /// `JWT_ISSUER`: the `iss` that every token must have
@@ -101,7 +107,12 @@ pub enum AuthMode {
         /// `JWT_SECRET_PREVIOUS`, which is accepted too during a rotation
         previous: Option<Secret>,
     },
-    /// In API Gateway's JWT authorizer, which passes the claims on.
+    /// In this function, with the public keys of the issuer.
+    Jwks {
+        /// `JWKS`
+        keys: PublicKeys,
+    },
+    /// In API Gateway's JWT authorizer, which says whose token it verified.
     Gateway,
 }
 
@@ -154,6 +165,9 @@ pub enum ConfigError {
         /// What the variable takes.
         takes: String,
     },
+    /// `JWKS` must not be started with.
+    #[error(transparent)]
+    Jwks(#[from] JwksError),
 }
 
 impl Config {
@@ -190,25 +204,43 @@ fn database(vars: &Vars<'_>) -> Result<Database, ConfigError> {
 }
 
 fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
-    let gateway = vars.one_of("AUTH_MODE", &[("hs256", false), ("gateway", true)])?;
-    let mode = match gateway {
-        true => AuthMode::Gateway,
-        false => AuthMode::Hs256 {
-            secret: vars.secret("JWT_SECRET")?.ok_or(ConfigError::Missing("JWT_SECRET"))?,
-            previous: vars.secret("JWT_SECRET_PREVIOUS")?,
-        },
-    };
-    Ok(Auth {
-        mode,
+    let auth = Auth {
+        mode: auth_mode(vars)?,
         user_id_claim: vars.get("USER_ID_CLAIM").unwrap_or_else(|| "sub".into()),
         role_claim: vars.get("ROLE_CLAIM").unwrap_or_else(|| "role".into()),
         session_id_claim: vars.get("SESSION_ID_CLAIM").unwrap_or_else(|| "sid".into()),
         admin_role: vars.get("ADMIN_ROLE").unwrap_or_else(|| "admin".into()),
+        service_role: vars.get("SERVICE_ROLE"),
+        require_sid: vars.one_of("REQUIRE_SID", &[("false", false), ("true", true)])?,
         role_source: vars
             .one_of("ROLE_SOURCE", &[("token", RoleSource::Token), ("table", RoleSource::Table)])?,
         issuer: vars.get("JWT_ISSUER"),
         audience: vars.get("JWT_AUDIENCE"),
-    })
+    };
+    match auth.service_role.as_ref() == Some(&auth.admin_role) {
+        true => Err(vars.invalid("SERVICE_ROLE", "another role than ADMIN_ROLE")),
+        false => Ok(auth),
+    }
+}
+
+fn auth_mode(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
+    type Read = fn(&Vars<'_>) -> Result<AuthMode, ConfigError>;
+    let modes: [(&str, Read); 3] = [("hs256", hs256), ("jwks", jwks), ("gateway", |_| Ok(AuthMode::Gateway))];
+    vars.one_of("AUTH_MODE", &modes)?(vars)
+}
+
+fn hs256(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
+    let secret = vars.secret("JWT_SECRET")?.ok_or(ConfigError::Missing("JWT_SECRET"))?;
+    Ok(AuthMode::Hs256 { secret, previous: vars.secret("JWT_SECRET_PREVIOUS")? })
+}
+
+/// An identity provider signs tokens for other services too, and may have a `sid` of its own. So the settings that tell
+/// our tokens from others have no defaults here.
+fn jwks(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
+    for name in ["JWT_ISSUER", "JWT_AUDIENCE", "SESSION_ID_CLAIM"] {
+        vars.required(name)?;
+    }
+    Ok(AuthMode::Jwks { keys: PublicKeys::parse(&vars.required("JWKS")?)? })
 }
 
 fn policy(vars: &Vars<'_>) -> Result<Policy, ConfigError> {
@@ -237,11 +269,19 @@ impl Vars<'_> {
 
     fn secret(&self, name: &'static str) -> Result<Option<Secret>, ConfigError> {
         match self.get(name) {
+            Some(value) if is_json_object(&value) => Err(self.invalid(
+                name,
+                "the secret itself, not a JSON object of keys and values (in Secrets Manager's console: plaintext)",
+            )),
             Some(value) if value.len() < SECRET_MIN => {
-                Err(ConfigError::Invalid { name, takes: format!("at least {SECRET_MIN} bytes long") })
+                Err(self.invalid(name, &format!("at least {SECRET_MIN} bytes long")))
             }
             value => Ok(value.map(|value| Secret(value.into_bytes()))),
         }
+    }
+
+    fn invalid(&self, name: &'static str, takes: &str) -> ConfigError {
+        ConfigError::Invalid { name, takes: takes.into() }
     }
 
     /// Reads one of a few words. The first is the default.
@@ -265,6 +305,10 @@ impl Vars<'_> {
         let number = value.parse().ok().filter(|number| range.contains(number));
         number.ok_or(ConfigError::Invalid { name, takes })
     }
+}
+
+fn is_json_object(value: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(value).is_ok()
 }
 
 #[cfg(test)]

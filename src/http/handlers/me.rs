@@ -212,7 +212,7 @@ fn new_session(request: &RequestContext<'_>, body: &SignInBody) -> Result<NewSes
         ip_address: request.ip_address().into(),
         identity: DeviceIdentity {
             fingerprint: fingerprint.map(|text| Digest::of(user, "fingerprint", text.as_bytes())),
-            token: request.caller.token,
+            token: Some(request.caller.token),
             user_agent: request.user_agent_digest(),
         },
     })

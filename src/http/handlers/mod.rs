@@ -99,8 +99,8 @@ fn current_session<'s>(
         (Sid::Session(id), _) | (Sid::Absent, SessionHeader::Session(id)) => named(id),
         (Sid::Foreign, _) | (Sid::Absent, SessionHeader::Invalid) => None,
         (Sid::Absent, SessionHeader::Absent) => {
-            let token = request.caller.token;
-            let opened_with = |session: &&Session| token.is_some() && session.identity.token == token;
+            let token = Some(request.caller.token);
+            let opened_with = |session: &&Session| session.identity.token == token;
             live().find(opened_with).or_else(|| {
                 let agent = request.user_agent_digest();
                 let same_agent = |session: &&Session| agent.is_some() && session.identity.user_agent == agent;
