@@ -345,6 +345,7 @@ mod tests {
         );
         assert_eq!((config.auth.role_claim.as_str(), config.auth.admin_role.as_str()), ("role", "admin"));
         assert_eq!((config.auth.issuer, config.auth.audience), (None, None));
+        assert_eq!((config.auth.service_role, config.auth.require_sid), (None, false));
     }
 
     #[test]
@@ -367,7 +368,9 @@ mod tests {
         let cases = [
             ("JWT_SECRET", short, "at least 32 bytes long"),
             ("JWT_SECRET_PREVIOUS", short, "at least 32 bytes long"),
-            ("AUTH_MODE", "rs256", "hs256 or gateway"),
+            ("AUTH_MODE", "rs256", "hs256 or jwks or gateway"),
+            ("REQUIRE_SID", "yes", "false or true"),
+            ("SERVICE_ROLE", "admin", "another role than ADMIN_ROLE"),
             ("ROLE_SOURCE", "Token", "token or table"),
             ("UNKNOWN_USERS", "404", "empty or not_found"),
             ("MAX_SESSIONS", "0", "a whole number from 1 to 1000"),
@@ -382,6 +385,50 @@ mod tests {
             assert_eq!(error, format!("{name} must be {takes}"));
             assert!(!error.contains(short));
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_a_json_object_is_refused() {
+        let takes = "the secret itself, not a JSON object of keys and values (in Secrets Manager's console: plaintext)";
+        for name in ["JWT_SECRET", "JWT_SECRET_PREVIOUS"] {
+            for value in [r#"{"JWT_SECRET":"0123456789abcdef0123456789abcdef"}"#, r#" {"a":"b"} "#, "{}"] {
+                assert_eq!(
+                    read(&[(name, value)]).unwrap_err().to_string(),
+                    format!("{name} must be {takes}")
+                );
+            }
+            for value in ["{0123456789abcdef0123456789abcdef}", r#"["0123456789abcdef0123456789abcdef"]"#] {
+                assert!(read(&[(name, value)]).is_ok(), "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn public_keys_need_to_be_told_whose_tokens_count() {
+        let jwks =
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        let settings = [
+            ("AUTH_MODE", "jwks"),
+            ("JWT_ISSUER", "https://issuer.example"),
+            ("JWT_AUDIENCE", "sessions"),
+            ("SESSION_ID_CLAIM", "sid"),
+            ("JWKS", jwks),
+            ("JWT_SECRET", ""),
+        ];
+        assert!(matches!(read(&settings).unwrap().auth.mode, AuthMode::Jwks { .. }));
+        for at in 1..5 {
+            let mut settings = settings;
+            settings[at].1 = "";
+            assert_eq!(read(&settings).unwrap_err(), ConfigError::Missing(settings[at].0));
+        }
+        let broken = [settings[0], settings[1], settings[2], settings[3], ("JWKS", "{")];
+        assert_eq!(read(&broken).unwrap_err(), ConfigError::Jwks(JwksError::NotASet));
+    }
+
+    #[test]
+    fn a_role_of_back_ends_is_one_that_is_set() {
+        let auth = read(&[("SERVICE_ROLE", "backend"), ("REQUIRE_SID", "true")]).unwrap().auth;
+        assert_eq!((auth.service_role.as_deref(), auth.require_sid), (Some("backend"), true));
     }
 
     #[test]

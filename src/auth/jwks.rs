@@ -184,3 +184,150 @@ fn without_leading_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     &number[zeros..]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn encoded(bytes: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// A public key of this kind; what its numbers are does not matter at the start.
+    fn jwk(kind: &str, more: Value) -> Value {
+        let number = encoded(&[0xab; 32]);
+        let mut jwk = match kind {
+            "RSA" => json!({"kty": "RSA", "n": encoded(&[0xff; 256]), "e": "AQAB"}),
+            "EC" => json!({"kty": "EC", "crv": "P-256", "x": number, "y": number}),
+            _ => json!({"kty": "OKP", "crv": "Ed25519", "x": number}),
+        };
+        jwk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        jwk
+    }
+
+    fn parse(keys: &[Value]) -> Result<PublicKeys, JwksError> {
+        PublicKeys::parse(&json!({ "keys": keys }).to_string())
+    }
+
+    #[test]
+    fn a_key_of_each_kind_is_used_with_and_without_what_it_says_of_itself() {
+        for (kind, alg) in [("RSA", "RS256"), ("EC", "ES256"), ("OKP", "EdDSA")] {
+            let says =
+                json!({"alg": alg, "use": "sig", "key_ops": ["verify"], "kid": "a", "x5t": "b", "c": 1});
+            assert_eq!(parse(&[jwk(kind, json!({})), jwk(kind, says)]).unwrap().0.len(), 2, "{kind}");
+        }
+        let (zero_before, three) = (encoded(&[&[0][..], &[0xff; 256]].concat()), encoded(&[0, 3]));
+        let longest = encoded(&[0xff; 1024]);
+        for (n, e) in [(&zero_before, &three), (&longest, &encoded(&[1, 255, 255, 255, 255]))] {
+            assert!(parse(&[jwk("RSA", json!({"n": n, "e": e}))]).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_set_is_refused() {
+        let one_key = jwk("EC", json!({})).to_string();
+        let texts =
+            ["", "{", "null", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":null}"#, "-----BEGIN", &one_key];
+        for text in texts {
+            assert_eq!(PublicKeys::parse(text).unwrap_err(), JwksError::NotASet, "{text}");
+        }
+        assert_eq!(PublicKeys::parse(r#"{"keys":[]}"#).unwrap_err(), JwksError::NoKey);
+    }
+
+    #[test]
+    fn a_key_that_must_not_be_there_is_named_and_not_shown() {
+        let secret = encoded(&[0xcd; 32]);
+        let of_bits = |bits: usize| {
+            let mut n = vec![0xff; bits.div_ceil(8)];
+            n[0] >>= 8 * n.len() - bits;
+            encoded(&n)
+        };
+        let (symmetric, private) = ("is a symmetric key", "is a private key");
+        let (no_point, no_x) = ("has no x and y of 32 bytes", "has no x of 32 bytes");
+        let (no_n, no_e) = ("has no modulus (n)", "has no exponent (e)");
+        let (short, long) = ("is an RSA key of fewer than 2048 bits", "is an RSA key of more than 8192 bits");
+        let not_rsa = "is not an RSA key";
+        let cases = [
+            (json!({"kty": "oct", "k": secret}), symmetric),
+            (json!({"kty": "oct"}), symmetric),
+            (json!({"kty": "oct", "k": secret, "use": "enc"}), symmetric),
+            (json!({"kty": "later", "k": secret}), symmetric),
+            (jwk("OKP", json!({"k": secret})), symmetric),
+            (jwk("RSA", json!({"d": secret})), private),
+            (jwk("RSA", json!({"p": secret})), private),
+            (jwk("EC", json!({"d": secret})), private),
+            (jwk("EC", json!({"d": null})), private),
+            (jwk("OKP", json!({"d": secret})), private),
+            (jwk("EC", json!({"d": secret, "use": "enc"})), private),
+            (jwk("EC", json!({"d": secret, "crv": "P-521"})), private),
+            (json!({"kty": "AKP", "pub": "a", "priv": secret}), private),
+            (jwk("RSA", json!({"n": of_bits(1024)})), short),
+            (jwk("RSA", json!({"n": of_bits(2047)})), short),
+            (jwk("RSA", json!({"n": encoded(&[&[0; 200][..], &[0xff; 200]].concat())})), short),
+            (jwk("RSA", json!({"n": ""})), short),
+            (jwk("RSA", json!({"n": of_bits(8193)})), long),
+            (jwk("RSA", json!({"n": null})), no_n),
+            (jwk("RSA", json!({"n": "not/base64url+"})), no_n),
+            (jwk("RSA", json!({"e": 65537})), no_e),
+            (jwk("RSA", json!({"e": "AQAB="})), no_e),
+            (jwk("RSA", json!({"e": ""})), not_rsa),
+            (jwk("RSA", json!({"e": encoded(&[1])})), not_rsa),
+            (jwk("RSA", json!({"e": encoded(&[4])})), not_rsa),
+            (jwk("RSA", json!({"e": encoded(&[2, 0, 0, 0, 1])})), not_rsa),
+            (jwk("RSA", json!({"e": encoded(&[1, 0, 0, 0, 0, 0, 0, 0, 3])})), not_rsa),
+            (jwk("RSA", json!({"n": encoded(&[0xfe; 256])})), not_rsa),
+            (jwk("EC", json!({"x": encoded(&[0xab; 31])})), no_point),
+            (jwk("EC", json!({"y": encoded(&[0xab; 48])})), no_point),
+            (jwk("EC", json!({"y": null})), no_point),
+            (jwk("OKP", json!({"x": encoded(&[0xab; 33])})), no_x),
+            (jwk("OKP", json!({"x": 7})), no_x),
+            (jwk("EC", json!({"kid": 7})), "has a kid that is not text"),
+            (json!("a key"), "is not a JSON object"),
+        ];
+        for (key, why) in cases {
+            let error = parse(&[jwk("EC", json!({})), key.clone()]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("JWKS: key 2 {why}")), "{key}: {error}");
+            assert!(!error.contains(&secret), "{error}");
+        }
+        let named = jwk("EC", json!({"kid": "panel \"1\"", "d": secret}));
+        let error = parse(&[named]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            r#"JWKS: key 1 (kid "panel \"1\"") is a private key, and only public keys may be here"#
+        );
+    }
+
+    #[test]
+    fn a_key_for_something_else_is_ignored() {
+        let cases = [
+            jwk("RSA", json!({"use": "enc"})),
+            jwk("EC", json!({"use": null})),
+            // However short it is.
+            jwk("RSA", json!({"use": "enc", "n": "AQAB"})),
+            jwk("EC", json!({"key_ops": ["deriveKey"]})),
+            jwk("EC", json!({"key_ops": []})),
+            jwk("EC", json!({"key_ops": "verify"})),
+            jwk("RSA", json!({"alg": "RS512"})),
+            jwk("RSA", json!({"alg": "PS256"})),
+            jwk("RSA", json!({"alg": "RSA-OAEP-256"})),
+            jwk("RSA", json!({"alg": "HS256"})),
+            jwk("EC", json!({"alg": "ES384"})),
+            jwk("EC", json!({"alg": 7})),
+            jwk("EC", json!({"crv": "P-384"})),
+            jwk("EC", json!({"crv": "secp256k1"})),
+            jwk("EC", json!({"crv": "Ed25519"})),
+            jwk("OKP", json!({"crv": "X25519"})),
+            jwk("OKP", json!({"crv": "Ed448"})),
+            jwk("OKP", json!({"crv": null})),
+            json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "a"}),
+            json!({"kty": "rsa"}),
+            json!({}),
+        ];
+        for key in cases {
+            assert_eq!(parse(std::slice::from_ref(&key)).unwrap_err(), JwksError::NoKey, "{key}");
+            assert_eq!(parse(&[key, jwk("OKP", json!({}))]).unwrap().0.len(), 1);
+        }
+    }
+}

@@ -39,9 +39,8 @@ pub(super) enum Keys {
 impl Keys {
     pub fn hs256(secret: &Secret, previous: Option<&Secret>) -> Self {
         install_provider();
-        let key = |secret: &Secret| {
-            Key::new(Algorithm::HS256, DecodingKey::from_secret(secret.as_bytes()), None)
-        };
+        let key =
+            |secret: &Secret| Key::new(Algorithm::HS256, DecodingKey::from_secret(secret.as_bytes()), None);
         Self::Hs256([Some(secret), previous].into_iter().flatten().map(key).collect())
     }
 
