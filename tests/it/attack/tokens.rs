@@ -378,8 +378,13 @@ fn forms(signer: &Signer) -> Vec<Vec<u8>> {
     let lines: Vec<_> = STANDARD.encode(&der).as_bytes().chunks(64).map(<[u8]>::to_vec).collect();
     let base64 = String::from_utf8(lines.join(&b'\n')).unwrap();
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{base64}\n-----END PUBLIC KEY-----");
-    let mut forms =
-        vec![public.to_vec(), der, jwk.to_string().into(), keys::set(&[jwk.clone()]).into(), vec![]];
+    let mut forms = vec![
+        public.to_vec(),
+        der,
+        jwk.to_string().into(),
+        keys::set(std::slice::from_ref(&jwk)).into(),
+        vec![],
+    ];
     forms.extend([pem.clone().into(), format!("{pem}\n").into(), pem.replace("PUBLIC", "RSA PUBLIC").into()]);
     for name in ["x", "y", "n"] {
         let text = jwk[name].as_str().unwrap_or_default();
