@@ -4,6 +4,7 @@
 #[path = "../../examples/local/engine.rs"]
 pub mod engine;
 pub mod fault;
+pub mod keys;
 pub mod lambda;
 pub mod log;
 pub mod proxy;
@@ -402,6 +403,11 @@ impl Call {
 
     pub fn token(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// What API Gateway's JWT authorizer hands over of the token that it verified.
+    pub fn verified(self, claims: Value) -> Self {
+        self.with("/requestContext/authorizer", json!({"jwt": {"claims": claims, "scopes": null}}))
     }
 
     pub fn body(mut self, body: &str) -> Self {
