@@ -115,6 +115,7 @@ def check_versions() -> None:
         {"Architecture": "x86_64"},
         {"Tracing": "Active"},
         {"RequireSid": "true"},
+        {"TableName": "restored"},
         {"ServiceRole": "service"},
         GATEWAY,
         JWKS,
@@ -151,6 +152,23 @@ def dimensions(alarm: dict) -> list:
     properties = alarm["Properties"]
     metrics = [each["MetricStat"]["Metric"] for each in properties.get("Metrics", []) if "MetricStat" in each]
     return [each["Value"] for metric in metrics or [properties] for each in metric["Dimensions"]]
+
+
+def check_other_table() -> None:
+    """A restored table is used everywhere, and the stack's own stays."""
+    template = translated(HS256 | {"TableName": "restored"})
+    resources = template["Resources"]
+    assert resources["Function"]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == "restored"
+    statements = resources["FunctionRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    sids = {each["Sid"]: each for each in statements}
+    assert sids["OtherTable"]["Action"] == sids["Table"]["Action"], sids
+    arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/restored"
+    assert sids["OtherTable"]["Resource"] == [arn, f"{arn}/index/live"], sids
+    for alarm in ("TableThrottlesAlarm", "TableErrorsAlarm"):
+        assert "'restored'" in json.dumps(resources[alarm]["Properties"]["Metrics"]), alarm
+    assert template["Outputs"]["TableName"]["Value"] == "restored"
+    assert resources["SessionTable"]["Type"] == "AWS::DynamoDB::Table"
+    print("another table takes the place of the stack's own")
 
 
 def check_secrets() -> None:
@@ -207,6 +225,7 @@ with mock_aws():
     check_domain()
     check_versions()
     check_rollout()
+    check_other_table()
     check_secrets()
     check_parameters()
     check_table()
