@@ -8,6 +8,9 @@ import copy
 import json
 import logging
 import os
+import re
+import shlex
+import tempfile
 
 os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="eu-central-1")
 
@@ -180,13 +183,22 @@ def check_secrets() -> None:
 
 
 def check_parameters() -> None:
-    """SAM's parser on the ways to write parameters that the documentation shows."""
-    read = lambda *written: CfnParameterOverridesType().convert(written, None, None)
-    assert read('JwtPreviousSecretArn=""') == {"JwtPreviousSecretArn": ""}
-    assert read("PanelOrigins=https://a.example.com,https://b.example.com") == {
-        "PanelOrigins": "https://a.example.com,https://b.example.com"
-    }
-    print("SAM reads the parameters as docs/deploy.md writes them")
+    """SAM's parser on what the documentation tells people to write."""
+    read = lambda written: CfnParameterOverridesType().convert(written, None, None)
+    text = "".join(open(f"docs/{name}.md").read() for name in ("deploy", "operate"))
+    commands = [shlex.split(each) for each in re.findall(r"^ +sam .*--parameter-overrides (.+)$", text, re.MULTILINE)]
+    written = [read(tuple(command)) for command in commands if not command[0].startswith("file://")]
+    for parameters in written:
+        assert set(parameters) <= set(TEMPLATE["Parameters"]), parameters
+        for name, value in parameters.items():
+            assert value in TEMPLATE["Parameters"][name].get("AllowedValues", [value]), (name, value)
+    assert {"JwtPreviousSecretArn": ""} in written, "the way to empty a parameter"
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write("PanelOrigins: [https://a.example.com, https://b.example.com]\nJwtPreviousSecretArn:\n")
+        file.flush()
+        origins = "https://a.example.com,https://b.example.com"
+        assert read(f"file://{file.name}") == {"PanelOrigins": origins, "JwtPreviousSecretArn": ""}
+    print(f"SAM reads the parameters of {len(written)} documented commands, and of a file, as they are meant")
 
 
 def check_table() -> None:
