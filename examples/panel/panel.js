@@ -218,6 +218,9 @@ function open(of, sections) {
 }
 
 async function refresh() {
+  // An older answer must not replace a newer one.
+  leaving.abort();
+  leaving = new AbortController();
   const { signal } = leaving;
   $("past").hidden = false;
   const [shown] = await Promise.all([showDevices(scope, signal), showHistory(scope, signal)]);
