@@ -5,6 +5,8 @@ const PAGE = 20;
 /** The most that the service puts on a page. */
 const PAGE_MAX = 100;
 const TIMEOUT = 30_000;
+/** After a 429 that names no time: how many seconds to wait before each further try. */
+const WAITS = [1, 2, 4];
 
 const $ = (id) => document.getElementById(id);
 
@@ -18,13 +20,39 @@ let leaving = new AbortController();
 
 /** What the service refused, or why it could not be asked. */
 class Problem extends Error {
-  constructor(detail, { status = 0, code = "", request_id = "" } = {}) {
+  constructor(detail, { status = 0, code = "", request_id = "", retryAfter = 0 } = {}) {
     super(detail);
-    Object.assign(this, { status, code, reference: request_id });
+    Object.assign(this, { status, code, reference: request_id, retryAfter });
   }
 }
 
+/** Asks the service; waits and asks again while it answers that there are too many requests. */
 async function call(method, path, signal) {
+  for (const seconds of WAITS) {
+    try {
+      return await send(method, path, signal);
+    } catch (problem) {
+      if (problem.status !== 429) throw problem;
+      await pause(problem.retryAfter || seconds, signal);
+    }
+  }
+  return send(method, path, signal);
+}
+
+function pause(seconds, signal) {
+  sayBusy(`There are too many requests at the moment. Trying again in ${seconds} s…`);
+  const over = new Promise((done, fail) => {
+    setTimeout(done, seconds * 1000);
+    signal?.addEventListener("abort", () => fail(signal.reason));
+  });
+  return over.finally(() => sayBusy(""));
+}
+
+function sayBusy(text) {
+  for (const node of document.querySelectorAll(".busy")) node.textContent = text;
+}
+
+async function send(method, path, signal) {
   const signals = [AbortSignal.timeout(TIMEOUT), ...(signal ? [signal] : [])];
   let response, text;
   try {
@@ -42,8 +70,15 @@ async function call(method, path, signal) {
   }
   const body = parse(text);
   if (response.ok && body) return { body, next: nextPage(response.headers.get("Link")) };
-  const detail = body?.detail ?? `The service answered ${response.status} and did not say why.`;
-  throw new Problem(detail, { ...body, status: response.status });
+  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+  throw new Problem(detailOf(response.status, body), { ...body, status: response.status, retryAfter });
+}
+
+/** What the service says of a refusal; API Gateway's own answers have only a `message`. */
+function detailOf(status, body) {
+  if (body?.detail) return body.detail;
+  if (status === 429) return "There are too many requests at the moment. Wait a little, then try again.";
+  return `The service answered ${status}${body?.message ? `: ${body.message}` : " and did not say why"}.`;
 }
 
 function parse(text) {
@@ -54,7 +89,7 @@ function parse(text) {
   }
 }
 
-/** The path after `rel="next"`; a place on another host is none of ours. */
+/** The path of the next page; a link to another host is not followed. */
 function nextPage(link) {
   const path = /<(\/[^/>][^>]*)>\s*;\s*rel="?next"?/.exec(link ?? "")?.[1];
   return path ?? null;
@@ -74,6 +109,14 @@ async function firstPage(list, signal) {
   const [sessions, kept] = [long.body.slice(0, PAGE), long.body.slice(PAGE)];
   return { sessions, kept, next: long.next, cut: !long.next && long.body.length === PAGE_MAX };
 }
+
+/** Goes on to a page with an ended session, or to the last one: the live sessions are in the same list. */
+async function withEnded(page, signal) {
+  while (!page.sessions.some(ended) && hasMore(page)) page = await pageAfter(page, signal);
+  return page;
+}
+
+const hasMore = ({ next, kept }) => Boolean(next) || kept.length > 0;
 
 async function pageAfter({ next, kept, cut }, signal) {
   if (kept.length) return { sessions: kept.slice(0, PAGE), kept: kept.slice(PAGE), next, cut };
@@ -125,13 +168,16 @@ const mine = {
 function signIn(given) {
   token = given;
   sessionStorage.setItem("token", token);
-  const { role } = claims();
-  const home = [role].flat().includes("admin") ? "#/users" : "#/mine";
-  if (location.hash === home) route();
-  else location.hash = home;
+  route();
 }
 
-/** Forgets the token; `why` is shown next to where another one goes. */
+/** Leaves for good: the next one to sign in starts at home. */
+function signOut(why) {
+  history.replaceState(null, "", "#/");
+  leave(why);
+}
+
+/** Forgets the token, says `why`, and stays where it is: whoever signs in again goes on from there. */
 function leave(why = "") {
   token = null;
   sessionStorage.removeItem("token");
@@ -144,7 +190,7 @@ function leave(why = "") {
   (why ? $("token") : $("pick-list").querySelector("button") ?? $("token")).focus();
 }
 
-/** What the token says, for the greeting and the first page alone: the service decides who may do what. */
+/** What the token says. It decides what the page offers; the service decides who may do what. */
 function claims() {
   try {
     const part = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
@@ -154,6 +200,8 @@ function claims() {
     return {};
   }
 }
+
+const isAdmin = () => [claims().role].flat().includes("admin");
 
 function pasted(event) {
   event.preventDefault();
@@ -181,12 +229,14 @@ function route() {
   const { sub, role } = claims();
   $("who-name").textContent = sub === undefined ? "" : `User ${sub}${role ? `, ${[role].flat().join(", ")}` : ""}`;
   const [, place, user] = location.hash.split("/");
-  mark("to-users", place !== "mine");
-  mark("to-mine", place === "mine");
-  if (place === "mine") return open(mine, ["view"]);
+  const atMine = (place || (isAdmin() ? "users" : "mine")) === "mine";
+  $("to-users").hidden = !isAdmin();
+  mark("to-users", !atMine);
+  mark("to-mine", atMine);
+  if (atMine) return open(mine, ["view"]);
   const id = decode(user);
   $("user").value = id;
-  if (id) return open(ofUser(id), ["find", "view"]);
+  if (id) return open(ofUser(id), isAdmin() ? ["find", "view"] : ["view"]);
   show("find");
   document.title = "Users – Sessions";
   $("user").focus();
@@ -240,6 +290,7 @@ async function showDevices(of, signal) {
     $("end-all").textContent = of.allLabel;
     $("end-all").hidden = !marked || !endable;
     $("unmarked").hidden = marked || !sessions.length;
+    sessions.sort((a, b) => Boolean(b.is_current) - Boolean(a.is_current));
     fill($("devices"), sessions.map((session) => deviceRow(of, session)), of.empty);
   });
 }
@@ -249,33 +300,34 @@ async function showHistory(of, signal) {
   $("more-note").textContent = "";
   wait($("history"), "Loading the history…");
   await attempt($("history"), signal, async () => {
-    const page = await firstPage(of.list, signal);
-    fill($("history"), page.sessions.filter(ended).map(historyRow), "Nothing has ended yet.");
+    const page = await withEnded(await firstPage(of.list, signal), signal);
+    const empty = page.cut ? `None of the newest ${PAGE_MAX} sessions has ended.` : "Nothing has ended yet.";
+    fill($("history"), page.sessions.filter(ended).map(historyRow), empty);
     offerOlder(page, signal);
   });
 }
 
 function offerOlder(page, signal) {
-  const more = page.next !== null || page.kept.length > 0;
+  const more = hasMore(page);
   $("older").hidden = !more;
   $("more-note").textContent =
-    !more && page.cut ? `These are the newest ${PAGE_MAX}; the gateway does not tell this page where older ones are.` : "";
+    !more && page.cut ? `The gateway hides the link to sessions older than the newest ${PAGE_MAX}.` : "";
   $("older").onclick = () => showOlder(page, signal);
 }
 
 async function showOlder(page, signal) {
   $("more-note").textContent = "Loading…";
   try {
-    const after = await pageAfter(page, signal);
+    const after = await withEnded(await pageAfter(page, signal), signal);
     const rows = after.sessions.filter(ended).map(historyRow);
     offerOlder(after, signal);
-    $("more-note").textContent ||= `${rows.length} more shown`;
+    $("more-note").textContent ||= rows.length ? `${rows.length} more shown` : "Nothing older has ended.";
     appendRows($("history"), rows);
     rows[0]?.focus();
   } catch (problem) {
     if (signal.aborted) return;
     if (problem.status === 401) return leave(problem.message);
-    $("more-note").textContent = problem.message;
+    $("more-note").replaceChildren(...explain(problem));
   }
 }
 
@@ -306,14 +358,19 @@ function failure(problem) {
   const box = document.createElement("div");
   box.className = "state";
   box.setAttribute("role", "alert");
-  box.append(paragraph(problem.message, "bad"));
-  if (problem.reference) box.append(paragraph(`Reference ${problem.reference}`, "hint mono"));
-  if (problem.code === "own_sessions") {
+  box.append(...explain(problem));
+  if (["own_sessions", "admin_only"].includes(problem.code)) {
     box.append(button("Open my devices", () => (location.hash = "#/mine")));
-  } else if (problem.status === 0 || problem.status >= 500) {
+  } else if ([0, 429].includes(problem.status) || problem.status >= 500) {
     box.append(button("Try again", refresh));
   }
   return box;
+}
+
+/** What went wrong, and under which id the service's log knows it. */
+function explain({ message, reference }) {
+  const text = span(message, "bad");
+  return reference ? [text, span(`Reference ${reference}`, "hint mono")] : [text];
 }
 
 function fill(into, rows, empty) {
@@ -336,14 +393,22 @@ function appendRows(into, rows) {
 
 function deviceRow(of, session) {
   const row = common("device-row", session);
-  row.querySelector(".what").textContent = `${session.browser} · ${session.os}`;
+  fillWhat(row.querySelector(".what"), session);
   row.querySelector(".badge").hidden = !session.is_current;
   setTime(row.querySelector(".last"), session.last_activity);
+  setTime(row.querySelector(".expires"), session.expires_at);
   const end = row.querySelector("button");
   end.textContent = of.endLabel(session);
   end.setAttribute("aria-label", `${end.textContent}: ${session.device_name}, ${session.ip_address}`);
   end.onclick = () => endOne(of, session);
   return row;
+}
+
+/** Browser and system, as far as the name does not say them. */
+function fillWhat(node, { device_name: name, browser, os }) {
+  const more = [browser, os].filter((part) => part !== "Unknown" && !name.includes(part));
+  node.replaceChildren(...joined(more.map(chosen), " · "));
+  node.hidden = !more.length;
 }
 
 function historyRow(session) {
@@ -352,7 +417,7 @@ function historyRow(session) {
   row.querySelector(".how").textContent = howEnded(session);
   if (session.end_note) {
     row.querySelector(".note").hidden = false;
-    row.querySelector(".note").textContent = `“${session.end_note}”`;
+    row.querySelector(".note").replaceChildren("“", chosen(session.end_note), "”");
   }
   setTime(row.querySelector(".ended"), session.ended_at);
   return row;
@@ -363,24 +428,26 @@ function common(template, session) {
   const mobile = session.device_type === "mobile";
   row.querySelector(".icon").textContent = mobile ? "📱" : "💻";
   row.querySelector(".icon").setAttribute("aria-label", mobile ? "Mobile" : "Computer");
-  row.querySelector("strong").textContent = session.device_name;
+  row.querySelector("bdi").textContent = session.device_name;
   row.querySelector(".ip").textContent = session.ip_address;
   setTime(row.querySelector(".since"), session.created_at);
   return row;
 }
 
+/** `who` is empty for those who may not know it. */
 const HOW = {
-  revoked_by_admin: (who) => `Ended by ${who} as admin`,
-  revoked_by_user: (who) => `Ended by ${who}`,
-  logout: (who) => `Signed out by ${who}`,
-  logout_all: (who) => `Signed out by ${who}, with other devices`,
+  revoked_by_admin: (who) => (who ? `Ended by ${who} as admin` : "Ended by an admin"),
+  revoked_by_service: () => "Ended by the back end",
+  revoked_by_user: (who) => `Ended by ${who || "the user"}`,
+  logout: (who) => `Signed out by ${who || "the user"}`,
+  logout_all: (who) => `Signed out by ${who || "the user"}, with other devices`,
   evicted: () => "Gave way to a newer sign-in",
   expired: () => "Expired",
 };
 
 function howEnded({ end_reason: reason, ended_by: by }) {
-  const who = String(by) === String(claims().sub) ? "you" : `user ${by ?? "unknown"}`;
-  return HOW[reason]?.(who) ?? reason;
+  const you = String(by) === String(claims().sub);
+  return HOW[reason]?.(you ? "you" : by && `user ${by}`) ?? reason;
 }
 
 // ---------------------------------------------------------------- ending
@@ -388,14 +455,14 @@ function howEnded({ end_reason: reason, ended_by: by }) {
 function endOne(of, session) {
   const leaves = Boolean(session.is_current);
   ask({
-    title: leaves ? "Sign out on this device?" : `End the session on ${session.device_name}?`,
+    title: leaves ? "Sign out on this device?" : ["End the session on ", chosen(session.device_name), "?"],
     text: leaves ? "You will have to sign in again." : "It is signed out at once.",
     confirm: leaves ? "Sign out" : "End session",
     wouldEnd: async () => [session],
     perform: async (reason) => {
       await call("DELETE", withReason(of.one(session.id), reason));
-      if (leaves) return leave("You are signed out on this device.");
-      return `${session.device_name} is signed out.`;
+      if (leaves) return signOut("You are signed out on this device.");
+      return [chosen(session.device_name), " is signed out."];
     },
   });
 }
@@ -410,8 +477,9 @@ function endAll(of) {
     nothing: of.nothing,
     perform: async (reason) => {
       const { body } = await call("DELETE", withReason(of.all, reason));
-      const names = body.sessions.map((session) => session.device_name).join(", ");
-      return names ? `${sessionCount(body.sessions.length)} ended: ${names}.` : "There was nothing left to end.";
+      const names = body.sessions.map((session) => chosen(session.device_name));
+      if (!names.length) return "There was nothing left to end.";
+      return [`${sessionCount(names.length)} ended: `, ...joined(names, ", "), "."];
     },
   });
 }
@@ -426,9 +494,9 @@ function withReason(path, reason) {
 /** The last question that was asked in the view that is open. */
 let asked = null;
 
-function done(text) {
+function done(outcome) {
   $("dialog").close();
-  $("notice").textContent = text;
+  $("notice").replaceChildren(...[outcome].flat());
   $("view-title").focus();
 }
 
@@ -444,15 +512,23 @@ async function ask(question) {
     if ($("confirm").getAttribute("aria-disabled") !== "true") answer(question);
   };
   $("dialog").showModal();
-  $("dialog-title").focus();
+  // Enter must not end anything before the question has been read.
+  $("cancel").focus();
   await inDialog(question, async () => {
     const sessions = await question.wouldEnd();
     if (asked !== question) return;
     if (question.fill) describe(sessions.length ? question.fill(sessions.length) : { ...question, text: question.nothing });
-    $("dialog-list").replaceChildren(...sessions.map(ending));
+    showEnding(sessions.map(ending));
     ready(sessions.length > 0);
-    if (sessions.length) $("reason").focus();
   });
+}
+
+/** Lists what will end; a list that scrolls must be reachable by keyboard. */
+function showEnding(items) {
+  const list = $("dialog-list");
+  list.replaceChildren(...items);
+  if (list.scrollHeight > list.clientHeight) list.tabIndex = 0;
+  else list.removeAttribute("tabindex");
 }
 
 function closeQuestion() {
@@ -461,7 +537,7 @@ function closeQuestion() {
 }
 
 function describe({ title, text, confirm }) {
-  $("dialog-title").textContent = title;
+  $("dialog-title").replaceChildren(...[title].flat());
   $("dialog-text").textContent = text;
   $("confirm").textContent = confirm;
 }
@@ -486,7 +562,7 @@ async function inDialog(question, work) {
     const closed = !$("dialog").open;
     if (asked !== question || (closed && !question.sent)) return;
     if (problem.status === 401) return leave(problem.message);
-    $("dialog-problem").textContent = problem.message;
+    $("dialog-problem").replaceChildren(...explain(problem));
     ready($("dialog-list").childElementCount > 0);
     // Whoever closed it after it was sent learns of the failure too.
     if (closed) $("dialog").showModal();
@@ -497,28 +573,31 @@ async function inDialog(question, work) {
 const ready = (is) => $("confirm").setAttribute("aria-disabled", String(!is));
 
 function ending(session) {
-  const item = document.createElement("li");
   const name = document.createElement("strong");
-  name.textContent = session.device_name;
-  const hint = document.createElement("span");
-  hint.className = "hint";
-  hint.textContent = `${session.ip_address}, active ${ago(new Date(session.last_activity))}`;
-  item.append(name, hint);
-  return item;
+  name.append(chosen(session.device_name));
+  const active = document.createElement("time");
+  active.dataset.style = "relative";
+  setTime(active, session.last_activity);
+  const hint = span(`${session.ip_address}, active `, "hint");
+  hint.append(active);
+  return item(name, hint);
 }
 
 // ---------------------------------------------------------------- times
 
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" });
 const short = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
+/** Whether all times are shown to the second, as the button asks. */
+let exactTimes = false;
 
-function ago(date) {
+function fromNow(date) {
   const minutes = Math.round((date - Date.now()) / 60_000);
-  if (minutes > -1) return "just now";
-  if (minutes > -60) return relative.format(minutes, "minute");
-  if (minutes > -60 * 24) return relative.format(Math.round(minutes / 60), "hour");
-  if (minutes > -60 * 24 * 30) return relative.format(Math.round(minutes / 60 / 24), "day");
+  const size = Math.abs(minutes);
+  if (size < 1) return "just now";
+  if (size < 60) return relative.format(minutes, "minute");
+  if (size < 60 * 24) return relative.format(Math.round(minutes / 60), "hour");
+  if (size <= 60 * 24 * 30) return relative.format(Math.round(minutes / 60 / 24), "day");
   return short.format(date);
 }
 
@@ -526,11 +605,18 @@ function setTime(node, text) {
   const date = new Date(text);
   node.dateTime = text;
   node.title = exact.format(date);
-  node.textContent = node.dataset.style === "ago" ? ago(date) : short.format(date);
+  if (exactTimes) node.textContent = node.title;
+  else node.textContent = node.dataset.style === "relative" ? fromNow(date) : short.format(date);
 }
 
-function keepTimesFresh() {
-  for (const node of document.querySelectorAll("time[data-style=ago]")) setTime(node, node.dateTime);
+function updateTimes() {
+  for (const node of document.querySelectorAll("time[datetime]")) setTime(node, node.dateTime);
+}
+
+function toggleExact() {
+  exactTimes = !exactTimes;
+  $("exact").setAttribute("aria-pressed", String(exactTimes));
+  updateTimes();
 }
 
 // ---------------------------------------------------------------- small things
@@ -542,15 +628,32 @@ function paragraph(text, className) {
   return node;
 }
 
+function span(text, className) {
+  return Object.assign(document.createElement("span"), { textContent: text, className });
+}
+
+/** Text that a client chose: whichever way it is written, the words around it stay where they are. */
+function chosen(text) {
+  return Object.assign(document.createElement("bdi"), { textContent: text });
+}
+
+/** The nodes with a separator between each two. */
+const joined = (nodes, separator) => nodes.flatMap((node, index) => (index ? [separator, node] : [node]));
+
 function button(text, onclick) {
   const node = document.createElement("button");
   return Object.assign(node, { type: "button", textContent: text, onclick });
 }
 
-function item(child) {
+function item(...children) {
   const node = document.createElement("li");
-  node.append(child);
+  node.append(...children);
   return node;
+}
+
+/** A key that is held down must not press one button after the other. */
+function ignoreHeldEnter(event) {
+  if (event.repeat && event.key === "Enter" && event.target.localName !== "textarea") event.preventDefault();
 }
 
 function offerDemo() {
@@ -576,15 +679,17 @@ async function start() {
     if (location.hash === place) route();
     else location.hash = place;
   };
-  $("leave").onclick = () => leave();
+  $("leave").onclick = () => signOut();
   $("refresh").onclick = () => {
     $("notice").textContent = "";
     refresh();
   };
+  $("exact").onclick = toggleExact;
   $("end-all").onclick = () => endAll(scope);
   $("cancel").onclick = () => $("dialog").close();
   addEventListener("hashchange", route);
-  setInterval(keepTimesFresh, 30_000);
+  addEventListener("keydown", ignoreHeldEnter);
+  setInterval(updateTimes, 30_000);
   try {
     demo = await (await fetch("demo.json")).json();
   } catch {

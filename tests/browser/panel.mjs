@@ -9,7 +9,9 @@ const { chromium } = installed("playwright-core");
 const AXE = readFileSync(installed.resolve("axe-core/axe.min.js"), "utf8");
 const PICTURES = "target/browser/pictures";
 const WIDE = { width: 1120, height: 760 };
-const NARROW = { width: 390, height: 844 };
+const NARROW = { width: 360, height: 780 };
+/** The most sessions a user has on this stack: more than the panel asks for at a time. */
+const CAP = 25;
 mkdirSync(PICTURES, { recursive: true });
 
 const browser = await chromium.launch({
@@ -71,7 +73,7 @@ async function step(name, work, failures = null) {
   console.log(`ok - ${name}`);
 }
 
-const refused = (status) => new RegExp(`^${status} `);
+const refused = (status) => new RegExp(`^(${status}) `);
 const UNREACHABLE = /^net::ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED) /;
 
 const picture = (name, options) => page.screenshot({ path: `${PICTURES}/${name}.png`, ...options });
@@ -92,28 +94,33 @@ async function until(holds) {
 
 const rows = (locator, count) => until(async () => (await locator.count()) === count);
 
-/** The same state in the dark, and on a phone. */
+/** The same state by day and by night, on a desk and on a phone; all of it must be accessible. */
 async function pictures(name) {
-  await picture(`${name}-light`);
-  await page.emulateMedia({ colorScheme: "dark" });
-  await picture(`${name}-dark`);
-  await accessible();
-  await page.setViewportSize(NARROW);
-  await picture(`${name}-narrow-dark`, { fullPage: true });
-  await page.emulateMedia({ colorScheme: "light" });
-  await picture(`${name}-narrow-light`, { fullPage: true });
+  for (const [size, viewport] of [["wide", WIDE], ["narrow", NARROW]]) {
+    await page.setViewportSize(viewport);
+    for (const colorScheme of ["dark", "light"]) {
+      await page.emulateMedia({ colorScheme });
+      await picture(`${name}-${size}-${colorScheme}`, { fullPage: true });
+      await accessible();
+    }
+  }
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(overflow <= 0, `${name}: ${overflow} pixels too wide for a phone`);
   await page.setViewportSize(WIDE);
-  await accessible();
 }
 
-/** What axe finds wrong: labels, roles, contrast. */
+/** What axe finds wrong: labels, roles, contrast, regions that scroll. */
 async function accessible() {
   await page.evaluate(AXE);
   const found = await page.evaluate(async () => (await window.axe.run()).violations);
   const told = found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(", ")}`);
   assert.deepEqual(told, [], "accessible");
+}
+
+/** Answers the next request to the service in its place. */
+function answerOnce(status, json) {
+  const headers = { "access-control-allow-origin": "*" };
+  return page.route(`${API}/**`, (route) => route.fulfill({ status, json, headers }), { times: 1 });
 }
 
 /** What a closed question was still waiting for does not show up in the next one. */
@@ -203,13 +210,27 @@ try {
     assert.equal(await text("#who-name"), "User 1, admin");
     assert.equal(await text("#summary"), "3 devices signed in");
     const phone = devices().nth(1);
-    for (const part of ["📱", "Safari on iPhone", "Safari · iOS", "5 hours ago", "198.51.100.21"]) await see(part, phone);
+    for (const part of ["📱", "Safari on iPhone", "5 hours ago", "198.51.100.21", "in 30 days"]) await see(part, phone);
+    assert.equal(await phone.locator(".what").innerText(), "iOS", "what the name says is not said again");
     await see("💻", devices().first());
-    const exact = await phone.locator(".last").getAttribute("title");
-    assert.match(exact, /^\w+,? \d+ \w+ \d{4} at \d\d:\d\d:\d\d UTC$/, "exact on hover");
+    assert.ok(!(await devices().last().locator(".what").isVisible()), "Chrome on Windows 10 says it all");
     await rows(history(), 1);
     for (const part of ["Ended by you as admin", "“Laptop reported lost”", "6 days ago"]) await see(part, history());
+    await see("Ended sessions, the newest sign-in first");
     await pictures("user");
+  });
+
+  await step("a button shows all times to the second", async () => {
+    const last = devices().first().locator(".last");
+    const exact = /^\d+ \w+ \d{4}, \d\d:\d\d:\d\d UTC$/;
+    assert.match(await last.getAttribute("title"), exact);
+    assert.equal(await last.innerText(), "20 minutes ago");
+    await page.getByRole("button", { name: "Exact times", pressed: false }).press("Enter");
+    await page.getByRole("button", { name: "Exact times", pressed: true }).waitFor();
+    assert.match(await last.innerText(), exact);
+    await pictures("exact-times");
+    await press("Exact times");
+    assert.equal(await last.innerText(), "20 minutes ago");
   });
 
   await step("a reload stays where it was, and an empty list says so", async () => {
@@ -236,17 +257,41 @@ try {
     await page.unrouteAll({ behavior: "wait" });
   });
 
-  await step("ends one, by keyboard alone", async () => {
+  await step("too many requests are tried again, later", async () => {
+    await answerOnce(429, { message: "Too Many Requests" });
+    await press("Refresh");
+    await see("There are too many requests at the moment. Trying again in 1 s…");
+    await rows(devices(), 3);
+    await rows(history(), 1);
+    assert.equal(await page.locator(".busy:visible").count(), 0);
+  }, refused(429));
+
+  await step("holding Enter ends nothing", async () => {
+    const end = page.getByRole("button", { name: /^End: Safari on iPhone/ });
+    await end.focus();
+    // Every one after the first is a repeat of the key that is held.
+    for (let count = 0; count < 5; count += 1) await page.keyboard.down("Enter");
+    await page.keyboard.up("Enter");
+    await focused("#cancel");
+    assert.ok(await page.locator("#dialog").isVisible(), "the question stays");
+    await page.keyboard.press("Enter");
+    await until(async () => !(await page.locator("#dialog").isVisible()));
+    assert.equal(await liveOf("74"), 3);
+  });
+
+  await step("ends one with the keyboard", async () => {
     const end = '[aria-label="End: Safari on iPhone, 198.51.100.21"]';
     await page.locator(end).focus();
     await page.keyboard.press("Enter");
-    await focused("#reason");
+    await focused("#cancel");
     assert.equal(await text("#dialog-title"), "End the session on Safari on iPhone?");
     assert.match(await text("#dialog-list"), /^Safari on iPhone\s+198\.51\.100\.21, active 5 hours ago$/);
     await page.keyboard.press("Escape");
     await focused(end);
     assert.equal(await liveOf("74"), 3, "nothing has ended");
     await page.keyboard.press("Enter");
+    await focused("#cancel");
+    await page.keyboard.press("Shift+Tab");
     await focused("#reason");
     await page.keyboard.type("lost phone");
     await pictures("end-one");
@@ -266,7 +311,7 @@ try {
     assert.equal(await page.locator("#dialog-list li").count(), 2);
     await see("Firefox on Linux", page.locator("#dialog-list"));
     await see("Chrome on Windows 10", page.locator("#dialog-list"));
-    await picture("end-all");
+    await pictures("end-all");
     await press("Cancel");
     assert.equal(await liveOf("74"), 2, "looking is not ending");
     await lateAnswer();
@@ -281,11 +326,42 @@ try {
     await picture("ended-all");
   });
 
+  await step("a failure in a question says under which id the log knows it", async () => {
+    await signIn("81", "iphone");
+    await showUser("81");
+    await page.getByRole("button", { name: /^End: Safari/ }).click();
+    await answerOnce(503, { detail: "The store is not available", code: "store_unavailable", request_id: "r-17" });
+    await press("End session");
+    await see("The store is not available", page.locator("#dialog"));
+    await see("Reference r-17", page.locator("#dialog"));
+    await pictures("failed-in-dialog");
+    await answerOnce(429, { message: "Too Many Requests" });
+    await press("End session");
+    await see("Trying again in 1 s…", page.locator("#dialog"));
+    await see("Safari on iPhone is signed out.");
+  }, refused("503|429"));
+
+  await step("a name that a client chose stays within its place", async () => {
+    const names = [`שלום ${"longname".repeat(11)}`, "x".repeat(100)];
+    for (const name of names) await signIn("82", name);
+    await showUser("82");
+    await rows(devices(), 2);
+    await see(names[0], devices().last().locator("bdi"));
+    await pictures("long-names");
+    await devices().last().getByRole("button").click();
+    await see(names[0], page.locator("#dialog-title bdi"));
+    await see(names[0], page.locator("#dialog-list bdi"));
+    await pictures("long-name-dialog");
+    await press("End session");
+    await see(names[0], page.locator("#notice bdi"));
+    await see(names[0], history().locator("bdi"));
+  });
+
   const gateway = async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, headers: { ...response.headers(), "access-control-expose-headers": "Link" } });
   };
-  for (let count = 0; count < 45; count += 1) await signIn("76", "linux");
+  for (let count = 0; count < CAP + 42; count += 1) await signIn("76", "linux");
 
   for (const exposed of [false, true]) {
     await step(`history goes on page by page, ${exposed ? "by the Link header" : "where no Link header can be read"}`, async () => {
@@ -294,19 +370,35 @@ try {
       page.on("request", note);
       if (exposed) await page.route(`${API}/**`, gateway);
       await showUser("76");
-      await rows(history(), 17);
+      // The first page holds live sessions only, the second the rest of them.
+      await rows(history(), 15);
+      await rows(devices(), CAP);
       await press("Show older");
-      await rows(history(), 37);
+      await rows(history(), 35);
       await see("20 more shown");
       await press("Show older");
       await rows(history(), 42);
+      await see("7 more shown");
       await until(async () => !(await page.locator("#older").isVisible()));
-      assert.equal(cursors.length, exposed ? 2 : 0);
+      assert.equal(cursors.length, exposed ? 3 : 0);
       await see("Gave way to a newer sign-in", history().last());
       page.off("request", note);
       await page.unrouteAll({ behavior: "wait" });
     });
   }
+
+  await step("many sessions can be read and scrolled by keyboard", async () => {
+    await pictures("many");
+    await press("End all");
+    await page.getByRole("heading", { name: `End ${CAP} sessions of user 76?` }).waitFor();
+    await pictures("end-many");
+    await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Shift+Tab");
+    await focused("#dialog-list");
+    await page.keyboard.press("End");
+    await until(() => page.locator("#dialog-list").evaluate((list) => list.scrollTop > 0));
+    await press("Cancel");
+  });
 
   await step("users see their own devices and sign out everywhere else", async () => {
     const here = await signIn("77", "windows");
@@ -316,12 +408,13 @@ try {
     await rows(devices(), 3);
     const marked = devices().filter({ has: page.locator(".badge:visible") });
     assert.match(await marked.innerText(), /^💻\s+Chrome on Windows 10/);
+    await see("This device", devices().first());
     await pictures("mine");
     await press("Sign out everywhere else");
     await page.getByRole("heading", { name: "Sign out on 2 other devices?" }).waitFor();
     await see("Safari on iPhone", page.locator("#dialog-list"));
     assert.ok(!(await text("#dialog-list")).includes("Chrome on Windows 10"), "this device stays");
-    await picture("elsewhere");
+    await pictures("elsewhere");
     await page.locator("#confirm").click();
     await see("2 sessions ended: ");
     await rows(devices(), 1);
@@ -329,6 +422,7 @@ try {
     await see("Signed out by you, with other devices", history().first());
     assert.ok(!(await page.locator("#end-all").isVisible()), "nothing else is left");
     await page.getByRole("button", { name: /^Sign out: Chrome/ }).click();
+    await pictures("sign-out-here");
     await page.locator("#confirm").click();
     await see("You are signed out on this device.");
     await page.getByLabel("Paste a token").waitFor();
@@ -338,19 +432,22 @@ try {
     await signIn("78", "iphone");
     await signInWith(token("78", "--expires-in", "3600"));
     await rows(devices(), 1);
-    await see("Which of these is this device cannot be told");
+    await see("The token does not say which of these devices is this one");
     assert.ok(!(await page.locator("#end-all").isVisible()));
+    await accessible();
   });
 
   await step(
-    "who is no admin is refused and stays signed in",
+    "who is no admin is refused, stays signed in and is led on",
     async () => {
       await signInWith(token("75"));
-      await showUser("78");
+      await see("You are not signed in on any device.");
+      assert.ok(!(await page.getByRole("link", { name: "Users" }).isVisible()), "only admins see Users");
+      await page.goto(`${PANEL}/#/users/78`);
       await see("Only admins can view other users' sessions", page.locator("#devices"));
-      await page.getByRole("link", { name: "My devices" }).waitFor();
-      await picture("refused");
-      await accessible();
+      await pictures("refused");
+      await press("Open my devices");
+      await see("You are not signed in on any device.");
     },
     refused(403),
   );
@@ -368,13 +465,18 @@ try {
   );
 
   await step(
-    "an expired token leads back to signing in",
+    "an expired token leads to signing in, and from there back",
     async () => {
       await signInWith(token("1", "--role", "admin", "--expires-in", "-60"));
       await askForUser("78");
       await see("The token has expired", page.locator("#sign-in-problem"));
       await focused("#token");
-      await picture("expired");
+      await pictures("expired");
+      await signInWith(admin);
+      await page.getByRole("heading", { name: "User 78" }).waitFor();
+      await rows(devices(), 1);
+      await pasteToken(token("78"));
+      await see("The token does not say which of these devices is this one");
     },
     refused(401),
   );

@@ -23,12 +23,12 @@ const AGENTS = {
 
 let devices = 0;
 
-/** Signs a user in on a new device: "windows", "iphone" or "linux". */
+/** Signs a user in on a new device: "windows", "iphone", "linux", or any other name, which the device gives itself. */
 export async function signIn(user, device) {
   const response = await fetch(`${API}/sessions/create`, {
     method: "POST",
-    headers: { Authorization: `Bearer ${token(user)}`, "User-Agent": AGENTS[device], "Content-Type": "application/json" },
-    body: JSON.stringify({ device_fingerprint: `device ${devices++}` }),
+    headers: { Authorization: `Bearer ${token(user)}`, "User-Agent": AGENTS[device] ?? "-", "Content-Type": "application/json" },
+    body: JSON.stringify({ device_fingerprint: `device ${devices++}`, device_name: device }),
   });
   if (response.status !== 201) throw new Error(`create answered ${response.status}: ${await response.text()}`);
   return response.json();
