@@ -4,6 +4,8 @@
 const PAGE = 20;
 /** The most that the service puts on a page. */
 const PAGE_MAX = 100;
+/** The most users of whom the service sums up the sessions in one answer. */
+const SUMMARY_MAX = 50;
 const TIMEOUT = 30_000;
 /** After a 429 that names no time: how many seconds to wait before each further try. */
 const WAITS = [1, 2, 4];
@@ -20,23 +22,23 @@ let leaving = new AbortController();
 
 /** What the service refused, or why it could not be asked. */
 class Problem extends Error {
-  constructor(detail, { status = 0, code = "", request_id = "", retryAfter = 0 } = {}) {
+  constructor(detail, { status = 0, code = "", request_id = "", retryAfter = 0, ended, remaining } = {}) {
     super(detail);
-    Object.assign(this, { status, code, reference: request_id, retryAfter });
+    Object.assign(this, { status, code, reference: request_id, retryAfter, ended, remaining });
   }
 }
 
 /** Asks the service; waits and asks again while it answers that there are too many requests. */
-async function call(method, path, signal) {
+async function call(method, path, { body, signal } = {}) {
   for (const seconds of WAITS) {
     try {
-      return await send(method, path, signal);
+      return await send(method, path, body, signal);
     } catch (problem) {
       if (problem.status !== 429) throw problem;
       await pause(problem.retryAfter || seconds, signal);
     }
   }
-  return send(method, path, signal);
+  return send(method, path, body, signal);
 }
 
 function pause(seconds, signal) {
@@ -52,13 +54,15 @@ function sayBusy(text) {
   for (const node of document.querySelectorAll(".busy")) node.textContent = text;
 }
 
-async function send(method, path, signal) {
+async function send(method, path, json, signal) {
   const signals = [AbortSignal.timeout(TIMEOUT), ...(signal ? [signal] : [])];
+  const type = json && { "Content-Type": "application/json" };
   let response, text;
   try {
     response = await fetch(demo.api + path, {
       method,
-      headers: { Authorization: `Bearer ${token}` },
+      headers: { Authorization: `Bearer ${token}`, ...type },
+      body: json && JSON.stringify(json),
       credentials: "omit",
       signal: AbortSignal.any(signals),
     });
@@ -103,9 +107,9 @@ function nextPage(link) {
  */
 async function firstPage(list, signal) {
   const path = (limit) => `${list}?include_inactive=true&limit=${limit}`;
-  const page = await call("GET", path(PAGE), signal);
+  const page = await call("GET", path(PAGE), { signal });
   if (page.next || page.body.length < PAGE) return { sessions: page.body, next: page.next, kept: [] };
-  const long = await call("GET", path(PAGE_MAX), signal);
+  const long = await call("GET", path(PAGE_MAX), { signal });
   const [sessions, kept] = [long.body.slice(0, PAGE), long.body.slice(PAGE)];
   return { sessions, kept, next: long.next, cut: !long.next && long.body.length === PAGE_MAX };
 }
@@ -120,11 +124,28 @@ const hasMore = ({ next, kept }) => Boolean(next) || kept.length > 0;
 
 async function pageAfter({ next, kept, cut }, signal) {
   if (kept.length) return { sessions: kept.slice(0, PAGE), kept: kept.slice(PAGE), next, cut };
-  const page = await call("GET", next, signal);
+  const page = await call("GET", next, { signal });
   return { sessions: page.body, next: page.next, kept: [] };
 }
 
+/** How many sessions each of these users has, and when they were last active. */
+async function summaries(users, signal) {
+  const all = [];
+  for (let at = 0; at < users.length; at += SUMMARY_MAX) {
+    const query = new URLSearchParams(users.slice(at, at + SUMMARY_MAX).map((user) => ["user_id", user]));
+    all.push(...(await call("GET", `/sessions/summary?${query}`, { signal })).body);
+  }
+  return all;
+}
+
 // ---------------------------------------------------------------- whose sessions
+
+/** The known users but oneself, whom the service takes elsewhere. A panel with a directory would list that. */
+const everybody = {
+  title: "Known users",
+  users: () => demo.users.filter((user) => user !== String(claims().sub)),
+  empty: "This panel knows no other users; look one up by the ID.",
+};
 
 /** Another user's sessions, as an admin sees them. */
 function ofUser(user) {
@@ -236,10 +257,8 @@ function route() {
   if (atMine) return open(mine, ["view"]);
   const id = decode(user);
   $("user").value = id;
-  if (id) return open(ofUser(id), isAdmin() ? ["find", "view"] : ["view"]);
-  show("find");
-  document.title = "Users – Sessions";
-  $("user").focus();
+  open(id ? ofUser(id) : everybody, isAdmin() ? ["find", "view"] : ["view"]);
+  if (!id) $("user").focus();
 }
 
 function mark(id, current) {
@@ -255,7 +274,7 @@ function decode(text = "") {
   }
 }
 
-let scope = mine;
+let scope = everybody;
 
 function open(of, sections) {
   scope = of;
@@ -272,18 +291,30 @@ async function refresh() {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
-  $("past").hidden = false;
+  $("end-all").hidden = $("unmarked").hidden = true;
+  $("past").hidden = scope === everybody;
+  if (scope === everybody) return showUsers(signal);
   const [shown] = await Promise.all([showDevices(scope, signal), showHistory(scope, signal)]);
   // One failure is enough to read; the history's would be the same.
   if (!signal.aborted) $("past").hidden = !shown;
 }
 
-async function showDevices(of, signal) {
-  $("end-all").hidden = $("unmarked").hidden = true;
+async function showUsers(signal) {
   $("summary").textContent = "";
-  wait($("devices"), "Loading the devices…");
-  return attempt($("devices"), signal, async () => {
-    const { body: sessions } = await call("GET", of.list, signal);
+  wait($("content"), "Loading the users…");
+  await attempt($("content"), signal, async () => {
+    const users = await summaries(everybody.users(), signal);
+    if (!users.length) return $("content").replaceChildren(paragraph(everybody.empty, "state"));
+    $("content").replaceChildren(usersTable(users));
+    offerMarked();
+  });
+}
+
+async function showDevices(of, signal) {
+  $("summary").textContent = "";
+  wait($("content"), "Loading the devices…");
+  return attempt($("content"), signal, async () => {
+    const { body: sessions } = await call("GET", of.list, { signal });
     const marked = !of.own || sessions.some((session) => session.is_current);
     const endable = sessions.filter((session) => !session.is_current).length;
     $("summary").textContent = `${sessions.length === 1 ? "1 device" : `${sessions.length} devices`} signed in`;
@@ -291,7 +322,7 @@ async function showDevices(of, signal) {
     $("end-all").hidden = !marked || !endable;
     $("unmarked").hidden = marked || !sessions.length;
     sessions.sort((a, b) => Boolean(b.is_current) - Boolean(a.is_current));
-    fill($("devices"), sessions.map((session) => deviceRow(of, session)), of.empty);
+    fill($("content"), sessions.map((session) => deviceRow(of, session)), of.empty);
   });
 }
 
@@ -391,6 +422,44 @@ function appendRows(into, rows) {
 
 // ---------------------------------------------------------------- rows
 
+function usersTable(users) {
+  const table = $("users-table").content.firstElementChild.cloneNode(true);
+  table.querySelector("tbody").append(...users.map(userRow));
+  table.onchange = ({ target }) => {
+    if (target.className === "all") for (const box of boxes()) box.checked = target.checked;
+    offerMarked();
+  };
+  return table;
+}
+
+function userRow({ user_id: user, active, last_activity: last }) {
+  const row = $("user-row").content.firstElementChild.cloneNode(true);
+  const [box, link] = [row.querySelector("input"), row.querySelector("a")];
+  box.value = user;
+  box.setAttribute("aria-label", `Mark user ${user}`);
+  link.textContent = `User ${user}`;
+  link.href = placeOf(user);
+  row.querySelector(".active").textContent = active;
+  if (last) row.querySelector(".last").replaceChildren(timeAgo(last));
+  return row;
+}
+
+const boxes = () => [...$("content").querySelectorAll("tbody input")];
+const marked = () => boxes().flatMap(({ checked, value }) => (checked ? [value] : []));
+
+/** Offers to end the sessions of the users who are marked. */
+function offerMarked() {
+  const [count, known] = [marked().length, boxes().length];
+  $("summary").textContent = count
+    ? `${count} of ${userCount(known)} marked`
+    : `${userCount(known)}; mark some to end their sessions`;
+  $("end-all").hidden = !count;
+  $("end-all").textContent = `End sessions of ${userCount(count)}`;
+  const all = $("content").querySelector(".all");
+  all.checked = count === known;
+  all.indeterminate = count > 0 && count < known;
+}
+
 function deviceRow(of, session) {
   const row = common("device-row", session);
   fillWhat(row.querySelector(".what"), session);
@@ -484,6 +553,46 @@ function endAll(of) {
   });
 }
 
+/** Ends all sessions of many users; who is left when the service could not end them all can be tried again. */
+function endMarked(users) {
+  let left = users;
+  let sum = 0;
+  const end = async (rest) => (await call("POST", "/sessions/end", { body: { user_ids: left, ...rest } })).body.users;
+  ask({
+    title: `End all sessions of ${userCount(users.length)}?`,
+    text: "Looking up what will end…",
+    confirm: "End sessions",
+    wouldEnd: () => end({ dry_run: true }),
+    item: userEnding,
+    count: sessionsOf,
+    fill: (count) => ({
+      title: `End ${sessionCount(count)} of ${userCount(users.length)}?`,
+      text: "These users are signed out at once:",
+      confirm: `End ${sessionCount(count)}`,
+    }),
+    nothing: "None of these users has a session to end.",
+    perform: async (reason) => {
+      try {
+        sum += sessionsOf(await end(reason ? { reason } : {}));
+      } catch (problem) {
+        if (!problem.remaining) throw problem;
+        sum += sessionsOf(problem.ended);
+        left = problem.remaining.map(String);
+        showEnding(left.map((user) => item(`User ${user}`)));
+        const rest = userCount(left.length);
+        describe({ title: `End the sessions of ${rest} more?`, text: "Not signed out yet:", confirm: "Try again" });
+        problem.message += ` (${userCount(users.length - left.length)} signed out, ${rest} left)`;
+        refresh();
+        throw problem;
+      }
+      return `${sessionCount(sum)} of ${userCount(users.length)} ended.`;
+    },
+  });
+}
+
+const sessionsOf = (users) => users.reduce((sum, { revoked }) => sum + revoked, 0);
+
+const userCount = (count) => (count === 1 ? "1 user" : `${count} users`);
 const sessionCount = (count) => (count === 1 ? "1 session" : `${count} sessions`);
 
 function withReason(path, reason) {
@@ -515,11 +624,13 @@ async function ask(question) {
   // Enter must not end anything before the question has been read.
   $("cancel").focus();
   await inDialog(question, async () => {
-    const sessions = await question.wouldEnd();
+    const { item = ending, count = ({ length }) => length } = question;
+    const list = await question.wouldEnd();
     if (asked !== question) return;
-    if (question.fill) describe(sessions.length ? question.fill(sessions.length) : { ...question, text: question.nothing });
-    showEnding(sessions.map(ending));
-    ready(sessions.length > 0);
+    const sessions = count(list);
+    if (question.fill) describe(sessions ? question.fill(sessions) : { ...question, text: question.nothing });
+    showEnding(list.map(item));
+    ready(sessions > 0);
   });
 }
 
@@ -575,12 +686,15 @@ const ready = (is) => $("confirm").setAttribute("aria-disabled", String(!is));
 function ending(session) {
   const name = document.createElement("strong");
   name.append(chosen(session.device_name));
-  const active = document.createElement("time");
-  active.dataset.style = "relative";
-  setTime(active, session.last_activity);
   const hint = span(`${session.ip_address}, active `, "hint");
-  hint.append(active);
+  hint.append(timeAgo(session.last_activity));
   return item(name, hint);
+}
+
+function userEnding({ user_id: user, revoked }) {
+  const name = document.createElement("strong");
+  name.textContent = `User ${user}`;
+  return item(name, span(revoked ? sessionCount(revoked) : "no session", "hint"));
 }
 
 // ---------------------------------------------------------------- times
@@ -607,6 +721,13 @@ function setTime(node, text) {
   node.title = exact.format(date);
   if (exactTimes) node.textContent = node.title;
   else node.textContent = node.dataset.style === "relative" ? fromNow(date) : short.format(date);
+}
+
+function timeAgo(text) {
+  const node = document.createElement("time");
+  node.dataset.style = "relative";
+  setTime(node, text);
+  return node;
 }
 
 function updateTimes() {
@@ -666,16 +787,16 @@ function offerDemo() {
   });
   $("pick-list").replaceChildren(...picks);
   $("picks").hidden = !picks.length;
-  $("user-picks").replaceChildren(
-    ...demo.users.map((user) => item(button(user, () => (location.hash = `#/users/${encodeURIComponent(user)}`)))),
-  );
 }
+
+/** The address of a user's page; another panel may link there. */
+const placeOf = (user) => `#/users/${encodeURIComponent(user)}`;
 
 async function start() {
   $("token-form").onsubmit = pasted;
   $("find-form").onsubmit = (event) => {
     event.preventDefault();
-    const place = `#/users/${encodeURIComponent($("user").value.trim())}`;
+    const place = placeOf($("user").value.trim());
     if (location.hash === place) route();
     else location.hash = place;
   };
@@ -685,7 +806,7 @@ async function start() {
     refresh();
   };
   $("exact").onclick = toggleExact;
-  $("end-all").onclick = () => endAll(scope);
+  $("end-all").onclick = () => (scope === everybody ? endMarked(marked()) : endAll(scope));
   $("cancel").onclick = () => $("dialog").close();
   addEventListener("hashchange", route);
   addEventListener("keydown", ignoreHeldEnter);

@@ -80,7 +80,7 @@ const picture = (name, options) => page.screenshot({ path: `${PICTURES}/${name}.
 const text = (selector) => page.locator(selector).innerText();
 const see = (what, scope = page) => scope.getByText(what).filter({ visible: true }).first().waitFor();
 const press = (name) => page.getByRole("button", { name, exact: true }).click();
-const devices = () => page.locator("#devices li.row");
+const devices = () => page.locator("#content li.row");
 const history = () => page.locator("#history li.row");
 const focused = (selector) => page.locator(`${selector}:focus`).waitFor();
 
@@ -133,8 +133,8 @@ async function lateAnswer() {
   await press("Cancel");
   await page.getByRole("button", { name: /^End: Firefox/ }).click();
   go();
-  await page.unrouteAll({ behavior: "wait" });
   await until(() => waiting.size === 0);
+  await page.unroute("**/*dry_run=true");
   // Once more around the page's event loop, for what the answer sets off.
   await page.evaluate(() => new Promise((done) => setTimeout(done)));
   assert.equal(await text("#dialog-title"), "End the session on Firefox on Linux?");
@@ -157,8 +157,8 @@ async function signInWith(given) {
   await page.locator("#leave").waitFor();
 }
 
-/** Asks for a user on the users page; the page that is open must be ready. */
-async function askForUser(user) {
+/** Looks a user up on the users page; the page that is open must be ready. */
+async function showUser(user) {
   const field = page.getByLabel("User ID");
   if (!(await field.isVisible())) {
     await page.getByRole("link", { name: "Users" }).click();
@@ -166,14 +166,41 @@ async function askForUser(user) {
   }
   await field.fill(user);
   await press("Show sessions");
-}
-
-async function showUser(user) {
-  await askForUser(user);
   await page.getByRole("heading", { name: `User ${user}` }).waitFor();
 }
 
 const admin = token("1", "--role", "admin");
+
+// Users to mark, beside those of the demo.
+await page.route(`${PANEL}/demo.json`, async (route) => {
+  const response = await route.fetch();
+  const demo = await response.json();
+  await route.fulfill({ response, json: { ...demo, users: [...demo.users, "83", "84"] } });
+});
+
+/** Stands in for the routes of many users, which the service does not have yet, by those of one. */
+async function manyUsers(route) {
+  const request = route.request();
+  const headers = { Authorization: request.headers().authorization };
+  const one = async (user, method, query = "") => {
+    const response = await fetch(`${API}/sessions/user/${user}${query}`, { method, headers });
+    return { status: response.status, body: await response.json() };
+  };
+  const summary = ({ body }, user) => ({ user_id: Number(user), active: body.length, last_activity: body[0]?.last_activity ?? null });
+  const ended = ({ body }, user) => ({ user_id: Number(user), revoked: body.sessions.length });
+  const asked = request.postDataJSON();
+  const users = asked?.user_ids ?? new URL(request.url()).searchParams.getAll("user_id");
+  const query = asked && `?${new URLSearchParams({ dry_run: asked.dry_run ?? false, reason: asked.reason ?? "" })}`;
+  const answers = await Promise.all(users.map((user) => (asked ? one(user, "DELETE", query) : one(user, "GET"))));
+  const refusal = answers.find(({ status }) => status !== 200);
+  const list = refusal ? [] : answers.map((answer, index) => (asked ? ended : summary)(answer, users[index]));
+  await route.fulfill({
+    status: refusal?.status ?? 200,
+    json: refusal?.body ?? (asked ? { success: true, users: list } : list),
+    headers: { "access-control-allow-origin": "*" },
+  });
+}
+await page.route(/\/sessions\/(summary|end)\b/, manyUsers);
 const liveOf = async (user) =>
   (await (await fetch(`${API}/sessions/user/${user}`, { headers: { Authorization: `Bearer ${admin}` } })).json()).length;
 
@@ -205,7 +232,11 @@ try {
   await step("an admin picks a user and sees every device", async () => {
     await page.getByRole("button", { name: "User 1, the admin" }).click();
     await focused("#user");
-    await page.getByRole("button", { name: "74", exact: true }).click();
+    await see("4 users; mark some to end their sessions");
+    const row = page.getByRole("row", { name: "User 74" });
+    assert.deepEqual(await row.getByRole("cell").allInnerTexts(), ["", "3", "20 minutes ago"]);
+    await pictures("users");
+    await page.getByRole("link", { name: "User 74" }).click();
     await rows(devices(), 3);
     assert.equal(await text("#who-name"), "User 1, admin");
     assert.equal(await text("#summary"), "3 devices signed in");
@@ -250,11 +281,12 @@ try {
     await page.route(`${API}/**`, async (route) => (await wait, route.continue()));
     await press("Refresh");
     await see("Loading the devices…");
-    assert.equal(await page.locator("#devices").getAttribute("aria-busy"), "true");
+    assert.equal(await page.locator("#content").getAttribute("aria-busy"), "true");
     await picture("loading");
     go();
     await rows(devices(), 3);
-    await page.unrouteAll({ behavior: "wait" });
+    await until(() => waiting.size === 0);
+    await page.unroute(`${API}/**`);
   });
 
   await step("too many requests are tried again, later", async () => {
@@ -357,6 +389,54 @@ try {
     await see(names[0], history().locator("bdi"));
   });
 
+  await step("an admin marks several users and ends the sessions of all of them", async () => {
+    for (const user of ["83", "83", "84"]) await signIn(user, "iphone");
+    await page.getByRole("link", { name: "Users" }).click();
+    await focused("#user");
+    await see("4 users; mark some to end their sessions");
+    assert.ok(!(await page.locator("#end-all").isVisible()), "nobody is marked");
+    await page.getByLabel("Mark all users").check();
+    await see("4 of 4 users marked");
+    await page.getByLabel("Mark user 74").uncheck();
+    assert.ok(await page.getByLabel("Mark all users").evaluate((box) => box.indeterminate));
+    await pictures("users-marked");
+    await press("End sessions of 3 users");
+    await page.getByRole("heading", { name: "End 3 sessions of 3 users?" }).waitFor();
+    await focused("#cancel");
+    const items = page.locator("#dialog-list li");
+    assert.deepEqual(await items.allInnerTexts(), ["User 75\nno session", "User 83\n2 sessions", "User 84\n1 session"]);
+    await pictures("end-users");
+    assert.deepEqual([await liveOf("83"), await liveOf("84")], [2, 1], "looking is not ending");
+    await page.getByLabel("Reason").fill("Phishing");
+    const detail = "The store is not available";
+    await fetch(`${API}/sessions/user/83`, { method: "DELETE", headers: { Authorization: `Bearer ${admin}` } });
+    const ended = [{ user_id: 75, revoked: 0 }, { user_id: 83, revoked: 2 }];
+    await answerOnce(503, { detail, code: "store_unavailable", request_id: "r-18", ended, remaining: [84] });
+    await press("End 3 sessions");
+    await see(`${detail} (2 users signed out, 1 user left)`, page.locator("#dialog"));
+    await see("Reference r-18", page.locator("#dialog"));
+    await until(async () => (await items.allInnerTexts()).join() === "User 84");
+    await pictures("end-users-again");
+    const again = page.waitForRequest(/\/sessions\/end$/);
+    await press("Try again");
+    assert.deepEqual((await again).postDataJSON(), { user_ids: ["84"], reason: "Phishing" });
+    await see("3 sessions of 3 users ended.");
+    await until(async () => (await page.getByRole("row", { name: "User 84" }).locator(".active").innerText()) === "0");
+    assert.deepEqual([await liveOf("83"), await liveOf("84")], [0, 0]);
+    await page.getByRole("link", { name: "User 84" }).click();
+    await see("“Phishing”", history());
+  }, refused(503));
+
+  await step("users without a session are nothing to end", async () => {
+    await page.getByRole("link", { name: "Users" }).click();
+    await page.getByLabel("Mark user 75").check();
+    await press("End sessions of 1 user");
+    await see("None of these users has a session to end.");
+    await page.getByRole("button", { name: "End sessions", exact: true, disabled: true }).waitFor();
+    await accessible();
+    await press("Cancel");
+  });
+
   const gateway = async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, headers: { ...response.headers(), "access-control-expose-headers": "Link" } });
@@ -383,7 +463,8 @@ try {
       assert.equal(cursors.length, exposed ? 3 : 0);
       await see("Gave way to a newer sign-in", history().last());
       page.off("request", note);
-      await page.unrouteAll({ behavior: "wait" });
+      await until(() => waiting.size === 0);
+      await page.unroute(`${API}/**`, gateway);
     });
   }
 
@@ -444,7 +525,7 @@ try {
       await see("You are not signed in on any device.");
       assert.ok(!(await page.getByRole("link", { name: "Users" }).isVisible()), "only admins see Users");
       await page.goto(`${PANEL}/#/users/78`);
-      await see("Only admins can view other users' sessions", page.locator("#devices"));
+      await see("Only admins can view other users' sessions", page.locator("#content"));
       await pictures("refused");
       await press("Open my devices");
       await see("You are not signed in on any device.");
@@ -467,8 +548,9 @@ try {
   await step(
     "an expired token leads to signing in, and from there back",
     async () => {
-      await signInWith(token("1", "--role", "admin", "--expires-in", "-60"));
-      await askForUser("78");
+      await press("Change token");
+      await page.goto(`${PANEL}/#/users/78`);
+      await pasteToken(token("1", "--role", "admin", "--expires-in", "-60"));
       await see("The token has expired", page.locator("#sign-in-problem"));
       await focused("#token");
       await pictures("expired");
@@ -504,9 +586,9 @@ try {
       await rows(devices(), 1);
       await context.setOffline(true);
       await press("Refresh");
-      await see(`The service at ${API} does not answer.`, page.locator("#devices"));
+      await see(`The service at ${API} does not answer.`, page.locator("#content"));
       await context.setOffline(false);
-      await page.locator("#devices").getByRole("button", { name: "Try again" }).click();
+      await page.locator("#content").getByRole("button", { name: "Try again" }).click();
       await rows(devices(), 1);
     },
     UNREACHABLE,
@@ -524,7 +606,7 @@ try {
       await picture("stopped-in-dialog");
       await press("Cancel");
       await press("Refresh");
-      await see(`The service at ${API} does not answer.`, page.locator("#devices"));
+      await see(`The service at ${API} does not answer.`, page.locator("#content"));
       await accessible();
       await picture("stopped");
     },
