@@ -358,6 +358,23 @@ try {
     await picture("ended-all");
   });
 
+  await step("a demo user whose sessions have ended signs in again, with a fresh token", async () => {
+    const signInAs74 = async () => {
+      await press("Change token");
+      await page.getByRole("button", { name: /^User 74/ }).click();
+      await see("This device", devices());
+      await rows(devices(), 1);
+      await see(/^\w+ on Linux$/, devices());
+    };
+    await signInAs74();
+    await fetch(`${API}/sessions/user/74`, { method: "DELETE", headers: { Authorization: `Bearer ${admin}` } });
+    // A token of the second of the ending may be refused.
+    const second = Math.floor(Date.now() / 1000);
+    await until(() => Math.floor(Date.now() / 1000) > second);
+    await signInAs74();
+    await signInWith(admin);
+  });
+
   await step("a failure in a question says under which id the log knows it", async () => {
     await signIn("81", "iphone");
     await showUser("81");
@@ -540,7 +557,7 @@ try {
       await showUser("1");
       await see("Use /my-sessions endpoint for your own sessions");
       await page.getByRole("button", { name: "Open my devices" }).first().click();
-      await rows(devices(), 1);
+      await rows(devices(), 2);
     },
     refused(400),
   );
