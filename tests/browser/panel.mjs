@@ -3,9 +3,8 @@
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
-import { API, PANEL, installed, signIn, token } from "./support.mjs";
+import { API, PANEL, installed, launch, signIn, token } from "./support.mjs";
 
-const { chromium } = installed("playwright-core");
 const AXE = readFileSync(installed.resolve("axe-core/axe.min.js"), "utf8");
 const PICTURES = "target/browser/pictures";
 const WIDE = { width: 1120, height: 760 };
@@ -14,19 +13,7 @@ const NARROW = { width: 360, height: 780 };
 const CAP = 25;
 mkdirSync(PICTURES, { recursive: true });
 
-const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch();
 const context = await browser.newContext({ viewport: WIDE, timezoneId: "UTC", reducedMotion: "reduce", deviceScaleFactor: 1.5 });
 const page = await context.newPage();
 page.setDefaultTimeout(10_000);
