@@ -26,7 +26,7 @@ def before_call(context, case, kwargs):
             path["user_id"] = "74"
         if "cursor" in query:
             query["cursor"] = cursor_of(unquote(path.get("user_id", CALLER)), query["cursor"])
-    # A body that is no UTF-8 reaches the function behind API Gateway, and tests/own.rs sends one; cargo-lambda's
+    # A body that is no UTF-8 reaches the function behind API Gateway, and tests/it/own.rs sends one; cargo-lambda's
     # gateway answers it with a 500 of its own.
     if isinstance(case.body, bytes):
         case.body = case.body.decode("utf-8", "replace").encode()

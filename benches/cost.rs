@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
-use jiff::SignedDuration;
+use chrono::TimeDelta;
 use serde_json::Value;
 use sessions::session::SessionId;
 use support::proxy::Proxy;
@@ -70,7 +70,7 @@ impl Bench {
         for device in 0..live {
             last = Some(service.sign_in(&user, &format!("device {device}")).await.id);
         }
-        service.pass(SignedDuration::from_hours(1));
+        service.pass(TimeDelta::hours(1));
         let own = token::token(&user, None, last.map(|id| id.to_string()).as_deref(), START + 100_000);
         let (list, one) = (format!("/sessions/user/{user}"), last.unwrap());
         let admin = admin_token();
@@ -90,11 +90,11 @@ impl Bench {
     }
 
     async fn cost(&self, service: &Service, call: Call) -> String {
-        service.app.take_metrics(service.now);
+        service.flush_metrics();
         self.proxy.take();
         let reply = call.send(service).await;
         assert!(reply.status < 300, "{}", reply.text);
-        let counts: Value = serde_json::from_str(&service.app.take_metrics(service.now).unwrap()).unwrap();
+        let counts: Value = serde_json::from_str(&service.flush_metrics().unwrap()).unwrap();
         let units = |name: &str| counts[name].as_f64().unwrap_or_default();
         format!("{} / {} / {}", self.proxy.take().len(), units("ReadUnits"), units("WriteUnits"))
     }

@@ -1,95 +1,76 @@
-//! The settings, read once from the environment at start.
+//! The settings. They are read from the environment once, at the start.
 
 use std::env;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use chrono::TimeDelta;
 
 use crate::session::Policy;
 
-/// The least length of a JWT secret, in bytes: RFC 7518 section 3.2 asks for the size of the hash output.
+/// The shortest JWT secret, in bytes. RFC 7518 section 3.2 asks for the size of the hash output.
 pub const SECRET_MIN: usize = 32;
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the sessions are.
+    /// The table that holds the sessions.
     pub database: Database,
-    /// Whose word is taken for who is calling.
+    /// How callers are authenticated.
     pub auth: Auth,
-    /// How long sessions last and how many there may be.
+    /// How long sessions last, and how many a user may have.
     pub policy: Policy,
-    /// What a list of a user without a record answers.
+    /// What the list of an unknown user answers.
     pub unknown_users: UnknownUsers,
-    /// `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets: whose metrics they are
+    /// `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets. It names the function in the metrics.
     pub function: String,
 }
 
-/// The table and how to reach it.
-#[derive(Clone)]
+/// The table that holds the sessions. Region, credentials and endpoint are the AWS SDK's own settings.
+#[derive(Clone, Debug)]
 pub struct Database {
     /// `TABLE_NAME`
     pub table: String,
-    /// `AWS_REGION`, which Lambda sets
-    pub region: String,
-    /// `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`: another engine than the region's own
-    pub endpoint: Option<String>,
-    /// `AWS_ACCESS_KEY_ID`, which Lambda sets from the function's role
-    pub access_key_id: String,
-    /// `AWS_SECRET_ACCESS_KEY`, likewise
-    pub secret_access_key: String,
-    /// `AWS_SESSION_TOKEN`, likewise
-    pub session_token: Option<String>,
-    /// How long to wait for it
-    pub patience: Patience,
+    /// How long to wait for DynamoDB.
+    pub timeouts: Timeouts,
 }
 
-/// The longest waits for DynamoDB. Not settings: they fit together, and into the function's timeout of 25 seconds.
+/// The longest waits for DynamoDB. They are constants and not settings, because they fit together and into the
+/// function's timeout of 25 seconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// For a connection.
     pub connect: Duration,
-    /// For one attempt of one call, connection included.
+    /// For one attempt of one call, with its connection.
     pub attempt: Duration,
     /// For one call with its retries.
     pub call: Duration,
-    /// For a chain of calls before its last round. With the calls before it and those of that round it stays under
-    /// the function's timeout.
+    /// For a chain of calls, before its last round starts. Together with the calls before the chain and the calls of
+    /// that round, it stays under the function's timeout.
     pub chain: Duration,
-    /// Before the first retry of a call, at the most; doubled for each further one.
+    /// The upper bound of the wait before the first retry of a call. It doubles with every retry.
     pub backoff: Duration,
-    /// For the read that a start does ahead of the first request.
-    pub prime: Duration,
+    /// For the calls that a start makes before the first request.
+    pub warm_up: Duration,
 }
 
-impl Default for Patience {
-    /// What a healthy DynamoDB never needs (it answers in single-digit milliseconds), and a struggling one may.
+impl Default for Timeouts {
+    /// A healthy DynamoDB answers within 10 milliseconds and never needs this long; one in trouble may.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(1),
             attempt: Duration::from_secs(2),
             call: Duration::from_secs(5),
             chain: Duration::from_secs(6),
-            // The SDKs' own base for DynamoDB; the Rust SDK's default of a second suits slower services:
+            // The base that the SDKs use for DynamoDB. The Rust SDK's default of a second suits slower services:
             // https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
             backoff: Duration::from_millis(50),
-            // A connection takes some ten, and Lambda gives a start ten seconds.
-            prime: Duration::from_secs(1),
+            // A connection takes about 10 milliseconds, and Lambda gives a start ten seconds.
+            warm_up: Duration::from_secs(1),
         }
     }
 }
 
-impl std::fmt::Debug for Database {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database")
-            .field("table", &self.table)
-            .field("region", &self.region)
-            .field("endpoint", &self.endpoint)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Who is calling, and who is an admin.
+/// How callers are authenticated, and how admins are recognised.
 #[derive(Clone, Debug)]
 pub struct Auth {
     /// `AUTH_MODE`
@@ -104,27 +85,27 @@ pub struct Auth {
     pub admin_role: String,
     /// `ROLE_SOURCE`
     pub role_source: RoleSource,
-    /// `JWT_ISSUER`: the `iss` that every token must carry
+    /// `JWT_ISSUER`: the `iss` that every token must have
     pub issuer: Option<String>,
-    /// `JWT_AUDIENCE`: the `aud` that every token must carry
+    /// `JWT_AUDIENCE`: the `aud` that every token must have
     pub audience: Option<String>,
 }
 
-/// Who verifies tokens.
+/// Where tokens are verified.
 #[derive(Clone, Debug)]
 pub enum AuthMode {
-    /// This function, with a secret shared with the issuer.
+    /// In this function, with a secret that the issuer knows too.
     Hs256 {
         /// `JWT_SECRET`
         secret: Secret,
-        /// `JWT_SECRET_PREVIOUS`, accepted too while a rotation lasts
+        /// `JWT_SECRET_PREVIOUS`, which is accepted too during a rotation
         previous: Option<Secret>,
     },
-    /// API Gateway's JWT authorizer, which hands over the claims.
+    /// In API Gateway's JWT authorizer, which passes the claims on.
     Gateway,
 }
 
-/// A key that prints as nothing.
+/// A secret key. Its debug form does not show it.
 #[derive(Clone)]
 pub struct Secret(Vec<u8>);
 
@@ -141,36 +122,36 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Where a caller's role is found.
+/// Where a caller's role is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleSource {
     /// In the token.
     Token,
-    /// In the caller's profile item, for tokens without a role.
+    /// In the caller's profile item, for issuers whose tokens carry no role.
     Table,
 }
 
-/// What a list of a user without any record answers.
+/// What the list of a user without any record answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownUsers {
-    /// An empty list: nobody signed in yet.
+    /// An empty list.
     Empty,
-    /// 404, for deployments that register every user.
+    /// 404, for deployments where every user is registered.
     NotFound,
 }
 
-/// A setting is missing or wrong. Names the variable and never shows its value, which may be a secret.
+/// A setting is missing or wrong. The message names the variable and never shows its value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Not set, or empty.
     #[error("{0} is not set")]
     Missing(&'static str),
-    /// Set to something that does not fit.
+    /// Set to a value that is not allowed.
     #[error("{name} must be {takes}")]
     Invalid {
-        /// The variable.
+        /// The variable's name.
         name: &'static str,
-        /// What it takes.
+        /// What the variable takes.
         takes: String,
     },
 }
@@ -184,7 +165,8 @@ impl Config {
         Self::from_vars(&|name| env::var(name).ok())
     }
 
-    /// Reads what `lookup` finds; an empty value counts as unset, as deployment tools pass empty parameters on.
+    /// Reads the variables from `lookup`. An empty value counts as not set, because deployment tools pass empty
+    /// parameters on.
     ///
     /// # Errors
     /// [`ConfigError`] for the first variable that is missing or wrong.
@@ -204,15 +186,7 @@ impl Config {
 }
 
 fn database(vars: &Vars<'_>) -> Result<Database, ConfigError> {
-    Ok(Database {
-        table: vars.required("TABLE_NAME")?,
-        region: vars.required("AWS_REGION")?,
-        endpoint: vars.get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| vars.get("AWS_ENDPOINT_URL")),
-        access_key_id: vars.required("AWS_ACCESS_KEY_ID")?,
-        secret_access_key: vars.required("AWS_SECRET_ACCESS_KEY")?,
-        session_token: vars.get("AWS_SESSION_TOKEN"),
-        patience: Patience::default(),
-    })
+    Ok(Database { table: vars.required("TABLE_NAME")?, timeouts: Timeouts::default() })
 }
 
 fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
@@ -238,22 +212,18 @@ fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
 }
 
 fn policy(vars: &Vars<'_>) -> Result<Policy, ConfigError> {
-    let hours = |count| SignedDuration::from_hours(count);
+    let hours = TimeDelta::hours;
     let idle = vars.number("IDLE_TIMEOUT_HOURS", 0, 0..=87_600)?;
     Ok(Policy {
         max_sessions: vars.number("MAX_SESSIONS", 3, 1..=1_000)? as usize,
         lifetime: hours(vars.number("SESSION_LIFETIME_HOURS", 720, 1..=87_600)?),
         idle_timeout: (idle > 0).then(|| hours(idle)),
         history: hours(24 * vars.number("HISTORY_DAYS", 90, 1..=3_650)?),
-        activity_interval: SignedDuration::from_secs(vars.number(
-            "ACTIVITY_INTERVAL_SECONDS",
-            300,
-            0..=86_400,
-        )?),
+        activity_interval: TimeDelta::seconds(vars.number("ACTIVITY_INTERVAL_SECONDS", 300, 0..=86_400)?),
     })
 }
 
-/// The environment, with one sentence for each way a value can be wrong.
+/// Reads single variables. A wrong value becomes an error that says what the variable takes.
 struct Vars<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Vars<'_> {
@@ -274,11 +244,9 @@ impl Vars<'_> {
         }
     }
 
-    /// One of a few words; the first is the default.
+    /// Reads one of a few words. The first is the default.
     fn one_of<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Result<T, ConfigError> {
-        let Some(value) = self.get(name) else {
-            return Ok(words[0].1);
-        };
+        let Some(value) = self.get(name) else { return Ok(words[0].1) };
         let list = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
         let found = words.iter().find(|(word, _)| *word == value);
         found.map(|(_, meaning)| *meaning).ok_or_else(|| ConfigError::Invalid { name, takes: list() })
@@ -303,13 +271,8 @@ impl Vars<'_> {
 mod tests {
     use super::*;
 
-    const NEEDED: [(&str, &str); 5] = [
-        ("TABLE_NAME", "sessions"),
-        ("AWS_REGION", "eu-central-1"),
-        ("AWS_ACCESS_KEY_ID", "id"),
-        ("AWS_SECRET_ACCESS_KEY", "key"),
-        ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
-    ];
+    const NEEDED: [(&str, &str); 2] =
+        [("TABLE_NAME", "sessions"), ("JWT_SECRET", "0123456789abcdef0123456789abcdef")];
 
     fn read(extra: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let find = |list: &[(&str, &str)], name: &str| {
@@ -319,16 +282,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_has_its_default() {
+    fn a_variable_that_is_not_set_has_its_default() {
         let config = read(&[]).unwrap();
         assert_eq!(
             config.policy,
             Policy {
                 max_sessions: 3,
-                lifetime: SignedDuration::from_hours(720),
+                lifetime: TimeDelta::hours(720),
                 idle_timeout: None,
-                history: SignedDuration::from_hours(90 * 24),
-                activity_interval: SignedDuration::from_secs(300),
+                history: TimeDelta::hours(90 * 24),
+                activity_interval: TimeDelta::seconds(300),
             }
         );
         assert_eq!((config.unknown_users, config.auth.role_source), (UnknownUsers::Empty, RoleSource::Token));
@@ -337,11 +300,11 @@ mod tests {
             ("sub", "sid")
         );
         assert_eq!((config.auth.role_claim.as_str(), config.auth.admin_role.as_str()), ("role", "admin"));
-        assert_eq!((config.auth.issuer, config.database.endpoint), (None, None));
+        assert_eq!((config.auth.issuer, config.auth.audience), (None, None));
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_variable_is_named() {
         for (name, _) in NEEDED {
             let error = read(&[(name, "")]).unwrap_err();
             assert_eq!(error.to_string(), format!("{name} is not set"));
@@ -354,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_what_it_takes_and_never_shown() {
+    fn a_wrong_value_is_named_with_what_the_variable_takes_and_is_never_shown() {
         let short = "s3cr3t-of-31-bytes-0123456789ab";
         assert_eq!(short.len(), SECRET_MIN - 1);
         let cases = [
@@ -378,17 +341,8 @@ mod tests {
     }
 
     #[test]
-    fn settings_print_no_secret() {
-        let printed = format!("{:?}", read(&[("AWS_SESSION_TOKEN", "session-token")]).unwrap());
-        for secret in ["0123456789abcdef", "session-token", "\"key\""] {
-            assert!(!printed.contains(secret), "{printed}");
-        }
-    }
-
-    #[test]
-    fn the_more_specific_endpoint_wins() {
-        let both = [("AWS_ENDPOINT_URL", "http://a"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://b")];
-        assert_eq!(read(&both).unwrap().database.endpoint.as_deref(), Some("http://b"));
-        assert_eq!(read(&both[..1]).unwrap().database.endpoint.as_deref(), Some("http://a"));
+    fn the_debug_form_shows_no_secret() {
+        let printed = format!("{:?}", read(&[]).unwrap());
+        assert!(!printed.contains("0123456789abcdef"), "{printed}");
     }
 }

@@ -1,21 +1,21 @@
-//! From what a browser says of itself to the words an admin reads.
+//! Names devices: it turns the headers of a browser into the words that an admin reads.
 //!
-//! Client hints (<https://wicg.github.io/ua-client-hints/>) win over the user agent: Chromium freezes the latter,
-//! so Windows 11 calls itself Windows 10 there.
+//! Client hints (<https://wicg.github.io/ua-client-hints/>) win over the user agent, because Chromium freezes the user
+//! agent: it says Windows 10 on Windows 11.
 
 use woothee::parser::{Parser, WootheeResult};
 
 use crate::session::{Device, DeviceType};
 
-/// The longest name kept of anything a client says, in characters.
+/// The longest text that is kept of what a client says, in characters.
 const WORDS_MAX: usize = 100;
 
-/// The headers of a request that speak of its device; `None` where one is absent.
+/// The headers of a request that describe its device. A header that is absent is `None`.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Hints<'a> {
+pub struct ClientHints<'a> {
     /// `User-Agent`
     pub user_agent: Option<&'a str>,
-    /// `Sec-CH-UA`: brands, each quoted
+    /// `Sec-CH-UA`: a list of quoted brands
     pub brands: Option<&'a str>,
     /// `Sec-CH-UA-Platform`: quoted
     pub platform: Option<&'a str>,
@@ -25,10 +25,10 @@ pub struct Hints<'a> {
     pub mobile: Option<&'a str>,
 }
 
-/// What the body of a sign-in claims about its device; believed only where the headers say nothing.
+/// What the body of a sign-in says about its device. It counts only where the headers say nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Claims<'a> {
-    /// A name, or as existing clients send it a user agent.
+pub struct ReportedDevice<'a> {
+    /// A name. Existing clients send the start of their user agent here.
     pub name: Option<&'a str>,
     /// `mobile` or anything else.
     pub kind: Option<&'a str>,
@@ -36,17 +36,17 @@ pub struct Claims<'a> {
     pub browser: Option<&'a str>,
 }
 
-/// Names the device behind a request.
-pub fn detect(hints: &Hints<'_>, claims: &Claims<'_>) -> Device {
-    let agent = Agent::parse(hints.user_agent).or_else(|| Agent::parse(claims.name));
+/// Names the device that sent a request.
+pub fn detect(hints: &ClientHints<'_>, reported: &ReportedDevice<'_>) -> Device {
+    let agent = Agent::parse(hints.user_agent).or_else(|| Agent::parse(reported.name));
     let browser = hinted_browser(hints).or_else(|| agent.as_ref().and_then(Agent::browser));
     let os = hinted_os(hints).or_else(|| agent.as_ref().and_then(Agent::os));
     let kind = hinted_kind(hints)
         .or_else(|| agent.as_ref().map(Agent::kind))
-        .or_else(|| (claims.kind == Some("mobile")).then_some(DeviceType::Mobile));
+        .or_else(|| (reported.kind == Some("mobile")).then_some(DeviceType::Mobile));
     let place = agent.as_ref().and_then(Agent::handheld).or_else(|| os.clone());
-    let chosen = if browser.is_none() && place.is_none() { words(claims.name) } else { None };
-    let browser = browser.or_else(|| words(claims.browser));
+    let chosen = if browser.is_none() && place.is_none() { words(reported.name) } else { None };
+    let browser = browser.or_else(|| words(reported.browser));
     let name = chosen.or_else(|| name(browser.as_deref(), place.as_deref()));
     Device {
         name: name.unwrap_or_else(|| "Unknown device".into()),
@@ -65,7 +65,7 @@ fn name(browser: Option<&str>, place: Option<&str>) -> Option<String> {
     }
 }
 
-/// Text a client chose, fit to be kept: no control characters, one space between words, not too long.
+/// The part of a client's text that is kept: without control characters, with single spaces, and not too long.
 fn words(text: Option<&str>) -> Option<String> {
     let bounded: String =
         text?.chars().map(|c| if c.is_control() { ' ' } else { c }).take(4 * WORDS_MAX).collect();
@@ -74,7 +74,7 @@ fn words(text: Option<&str>) -> Option<String> {
     (!kept.is_empty()).then_some(kept)
 }
 
-/// A user agent that says at least something.
+/// A user agent that names a browser or a system.
 struct Agent<'a>(WootheeResult<'a>);
 
 impl<'a> Agent<'a> {
@@ -94,6 +94,8 @@ impl<'a> Agent<'a> {
     fn os(&self) -> Option<String> {
         match self.0.os {
             "UNKNOWN" | "" => None,
+            // What woothee says of a Windows whose version it does not know.
+            "Windows UNKNOWN Ver" => Some("Windows".into()),
             "Mac OSX" => Some("macOS".into()),
             "iPhone" | "iPod" => Some("iOS".into()),
             "iPad" => Some("iPadOS".into()),
@@ -101,7 +103,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// The name of a handheld that says more than its system does.
+    /// The name of a phone or tablet that people know better than its system.
     fn handheld(&self) -> Option<String> {
         matches!(self.0.os, "iPhone" | "iPod" | "iPad").then(|| self.0.os.into())
     }
@@ -114,8 +116,9 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// The brand that a user would name: not the engine, and not the decoy ("Not A;Brand") that keeps parsers honest.
-fn hinted_browser(hints: &Hints<'_>) -> Option<String> {
+/// The brand that a user would name. The list also holds the engine, and a made-up brand ("Not A;Brand") that tests
+/// whether parsers skip unknown names.
+fn hinted_browser(hints: &ClientHints<'_>) -> Option<String> {
     let brands = || quoted(hints.brands).filter(|brand| !brand.contains("Not") && !brand.contains("Brand"));
     let brand = brands().find(|brand| *brand != "Chromium").or_else(|| brands().next())?;
     words(Some(match brand {
@@ -125,12 +128,12 @@ fn hinted_browser(hints: &Hints<'_>) -> Option<String> {
     }))
 }
 
-/// The quoted names of a brand list; the version after each is quoted too and is passed over.
+/// The quoted names of a brand list. The version after each name is quoted too, and is skipped.
 fn quoted(list: Option<&str>) -> impl Iterator<Item = &str> {
     list.unwrap_or_default().split('"').skip(1).step_by(4)
 }
 
-fn hinted_os(hints: &Hints<'_>) -> Option<String> {
+fn hinted_os(hints: &ClientHints<'_>) -> Option<String> {
     let unquote = |text: Option<&str>| words(text.map(|text| text.trim_matches('"')));
     let platform = unquote(hints.platform).filter(|platform| platform != "Unknown")?;
     let version = unquote(hints.platform_version).and_then(|version| major(&version));
@@ -147,7 +150,7 @@ fn major(version: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 
-fn hinted_kind(hints: &Hints<'_>) -> Option<DeviceType> {
+fn hinted_kind(hints: &ClientHints<'_>) -> Option<DeviceType> {
     match hints.mobile? {
         "?1" => Some(DeviceType::Mobile),
         "?0" => Some(DeviceType::Web),
@@ -160,12 +163,15 @@ mod tests {
     use super::*;
 
     fn named(user_agent: &str) -> (String, DeviceType, String, String) {
-        let device = detect(&Hints { user_agent: Some(user_agent), ..Hints::default() }, &Claims::default());
+        let device = detect(
+            &ClientHints { user_agent: Some(user_agent), ..ClientHints::default() },
+            &ReportedDevice::default(),
+        );
         (device.name, device.kind, device.browser, device.os)
     }
 
     #[test]
-    fn current_browsers_have_the_names_that_people_use() {
+    fn current_browsers_get_the_names_that_people_use() {
         use DeviceType::{Mobile, Web};
         let webkit = "AppleWebKit/537.36 (KHTML, like Gecko)";
         let safari = "AppleWebKit/605.1.15 (KHTML, like Gecko)";
@@ -258,75 +264,87 @@ mod tests {
     }
 
     #[test]
-    fn nothing_known_is_said_so() {
+    fn an_unknown_device_is_called_unknown() {
         let unknown =
             ("Unknown device".to_owned(), DeviceType::Web, "Unknown".to_owned(), "Unknown".to_owned());
         for user_agent in ["", " ", "-", "????", "\u{7}"] {
             assert_eq!(named(user_agent), unknown, "{user_agent:?}");
         }
-        let none = detect(&Hints::default(), &Claims::default());
+        let none = detect(&ClientHints::default(), &ReportedDevice::default());
         assert_eq!((none.name, none.kind), (unknown.0, unknown.1));
+    }
+
+    #[test]
+    fn a_windows_of_an_unknown_version_is_called_windows() {
+        let named = named("Mozilla/5.0 (Windows; rv:145.0) Gecko/20100101 Firefox/145.0");
+        assert_eq!((named.0.as_str(), named.3.as_str()), ("Firefox on Windows", "Windows"));
     }
 
     const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Safari/537.36";
 
     #[test]
     fn client_hints_win_over_the_user_agent() {
-        let hints = Hints {
+        let hints = ClientHints {
             user_agent: Some(WINDOWS),
             brands: Some(r#""Not;A=Brand";v="99", "Microsoft Edge";v="148", "Chromium";v="148""#),
             platform: Some("\"Windows\""),
             platform_version: Some("\"15.0.0\""),
             mobile: Some("?0"),
         };
-        let device = detect(&hints, &Claims::default());
+        let device = detect(&hints, &ReportedDevice::default());
         assert_eq!((device.name.as_str(), device.kind), ("Edge on Windows 11", DeviceType::Web));
-        let old = Hints { platform_version: Some("\"10.0.0\""), ..hints };
-        assert_eq!(detect(&old, &Claims::default()).os, "Windows 10");
-        let google = Hints {
+        let old = ClientHints { platform_version: Some("\"10.0.0\""), ..hints };
+        assert_eq!(detect(&old, &ReportedDevice::default()).os, "Windows 10");
+        let google = ClientHints {
             brands: Some(r#""Chromium";v="148", "Google Chrome";v="148", "Not A(Brand";v="8""#),
             ..hints
         };
-        assert_eq!(detect(&google, &Claims::default()).browser, "Chrome");
-        let chromium = Hints { brands: Some(r#""Chromium";v="148", "Not A(Brand";v="8""#), ..hints };
-        assert_eq!(detect(&chromium, &Claims::default()).browser, "Chromium");
-        let phone = Hints { platform: Some("\"Android\""), mobile: Some("?1"), ..google };
-        let device = detect(&phone, &Claims::default());
+        assert_eq!(detect(&google, &ReportedDevice::default()).browser, "Chrome");
+        let chromium = ClientHints { brands: Some(r#""Chromium";v="148", "Not A(Brand";v="8""#), ..hints };
+        assert_eq!(detect(&chromium, &ReportedDevice::default()).browser, "Chromium");
+        let phone = ClientHints { platform: Some("\"Android\""), mobile: Some("?1"), ..google };
+        let device = detect(&phone, &ReportedDevice::default());
         assert_eq!((device.name.as_str(), device.kind), ("Chrome on Android", DeviceType::Mobile));
     }
 
     #[test]
-    fn hints_that_say_nothing_leave_it_to_the_user_agent() {
+    fn the_user_agent_decides_where_hints_are_empty() {
         for empty in ["", "\"\"", "\"", ";;;", "\"Unknown\""] {
-            let hints = Hints {
+            let hints = ClientHints {
                 user_agent: Some(WINDOWS),
                 platform: Some(empty),
                 mobile: Some(empty),
-                ..Hints::default()
+                ..ClientHints::default()
             };
-            assert_eq!(detect(&hints, &Claims::default()).kind, DeviceType::Web, "{empty}");
+            assert_eq!(detect(&hints, &ReportedDevice::default()).kind, DeviceType::Web, "{empty}");
         }
-        let hints = Hints { user_agent: Some(WINDOWS), brands: Some("\"\""), ..Hints::default() };
-        assert_eq!(detect(&hints, &Claims::default()).name, "Chrome on Windows 10");
+        let hints = ClientHints { user_agent: Some(WINDOWS), brands: Some("\"\""), ..ClientHints::default() };
+        assert_eq!(detect(&hints, &ReportedDevice::default()).name, "Chrome on Windows 10");
     }
 
     #[test]
-    fn the_body_is_believed_only_where_the_headers_say_nothing() {
-        let claims =
-            Claims { name: Some("My \u{0} phone"), kind: Some("mobile"), browser: Some("Own\nBrowser") };
-        let known = Hints { user_agent: Some(WINDOWS), ..Hints::default() };
-        assert_eq!(detect(&known, &claims).name, "Chrome on Windows 10");
-        assert_eq!(detect(&known, &claims).kind, DeviceType::Web);
-        let device = detect(&Hints::default(), &claims);
+    fn the_body_counts_only_where_the_headers_say_nothing() {
+        let reported = ReportedDevice {
+            name: Some("My \u{0} phone"),
+            kind: Some("mobile"),
+            browser: Some("Own\nBrowser"),
+        };
+        let known = ClientHints { user_agent: Some(WINDOWS), ..ClientHints::default() };
+        assert_eq!(detect(&known, &reported).name, "Chrome on Windows 10");
+        assert_eq!(detect(&known, &reported).kind, DeviceType::Web);
+        let device = detect(&ClientHints::default(), &reported);
         assert_eq!((device.name.as_str(), device.kind), ("My phone", DeviceType::Mobile));
         assert_eq!(device.browser, "Own Browser");
         // Existing clients send the start of their user agent as the name.
         let agent: String = WINDOWS.chars().take(100).collect();
-        let claims = Claims { name: Some(&agent), browser: Some("Chrome"), kind: None };
-        let device = detect(&Hints::default(), &claims);
+        let reported = ReportedDevice { name: Some(&agent), browser: Some("Chrome"), kind: None };
+        let device = detect(&ClientHints::default(), &reported);
         assert_eq!((device.name.as_str(), device.os.as_str()), ("Chrome on Windows 10", "Windows 10"));
         let long = "é".repeat(10_000);
-        let device = detect(&Hints::default(), &Claims { name: Some(&long), ..Claims::default() });
+        let device = detect(
+            &ClientHints::default(),
+            &ReportedDevice { name: Some(&long), ..ReportedDevice::default() },
+        );
         assert_eq!(device.name.chars().count(), 100);
     }
 }

@@ -1,17 +1,17 @@
-//! The session service behind an admin panel: who is signed in where, and the end of it.
+//! The session service behind an admin panel: it keeps the sessions of all users, lists them, and ends them.
 //!
 //! A request flows one way: `main` → [`http`] → [`auth`], [`store`], [`device`] → [`session`].
-//! [`http`] parses an API Gateway event into a typed route, [`auth`] tells who is calling, [`store`] reads and
-//! writes the one DynamoDB table, [`session`] holds the types and the rules and knows neither.
+//! [`http`] turns an API Gateway event into a typed request, [`auth`] authenticates the caller, [`store`] reads and
+//! writes the one DynamoDB table, [`device`] names devices, and [`session`] holds the types and the rules.
 //!
-//! What always holds:
+//! These invariants always hold:
 //! 1. After a sign-in, under any concurrency, a user has at most `MAX_SESSIONS` live sessions.
 //! 2. An ended session never becomes live again, and no list that starts after the answer shows it.
-//! 3. The first receipt wins; repeating an ending changes nothing and succeeds.
-//! 4. End-all ends every session that is live at one instant; a racing sign-in is wholly before or after it.
+//! 3. The first receipt wins. Repeating a termination changes nothing and succeeds.
+//! 4. End-all ends every session that is live at one instant. A racing sign-in is wholly before or wholly after it.
 //! 5. Nobody learns whether another user's session exists.
-//! 6. Listing costs one round trip, and read units that follow the live sessions alone.
-//! 7. A failure is never a success: no partial list, no unreported half-done revoke.
+//! 6. A list is one round trip deep, and its read units follow the live sessions only.
+//! 7. A failure is never reported as a success: there is no partial list and no unreported half-done termination.
 //! 8. No input makes the process crash or stop answering.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -20,7 +20,6 @@ pub mod auth;
 pub mod config;
 pub mod device;
 pub mod http;
-pub mod log;
-pub mod metrics;
 pub mod session;
 pub mod store;
+pub mod telemetry;

@@ -1,28 +1,45 @@
-//! The cold start: settings, store, a first read, and the loop that takes events from Lambda.
+//! The cold start: log, settings, clients, warm-up, and then the loop that takes events from Lambda.
 
 use std::io::{Write, stdout};
 use std::panic;
 
-use jiff::Timestamp;
-use lambda_http::lambda_runtime::{self, Error, LambdaEvent, service_fn};
+use chrono::Utc;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sessions::config::Config;
 use sessions::http::{App, Event};
-use sessions::log;
+use sessions::session::SessionId;
+use sessions::store::{SessionStore, client};
+use sessions::telemetry::log;
+use sessions::telemetry::metrics::Metrics;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::subscriber::set_global_default(log::lines(stdout))?;
-    panic::set_hook(Box::new(log::panicked));
+    tracing::subscriber::set_global_default(log::json_lines(stdout))?;
+    panic::set_hook(Box::new(log::log_panic));
     let config = Config::from_env().inspect_err(|error| tracing::error!(%error, "cannot start"))?;
-    let app = &App::new(config);
-    app.prime().await;
+    // Every sign-in needs random numbers, so a system without them must not start.
+    SessionId::generate(Utc::now())?;
+    let function = config.function.clone();
+    let metrics = Metrics::default();
+    metrics.add("ColdStarts", 1.0);
+    let client = client::from_environment(&config.database.timeouts).await;
+    let store = SessionStore::new(client, &config.database, config.policy.clone(), metrics.clone());
+    let app = &App::new(config, store, metrics.clone());
+    app.warm_up().await;
+    // The start has a line of its own, so that its reads do not count as the first request's.
+    print_metrics(&metrics, &function);
+    let (metrics, function) = (&metrics, &function);
     let answer = |event: LambdaEvent<Event>| async move {
-        let answer = app.answer(event, Timestamp::now()).await;
-        if let Some(line) = app.take_metrics(Timestamp::now()) {
-            // Metrics that cannot be written are no reason to fail a request.
-            let _lost = writeln!(stdout(), "{line}");
-        }
+        let answer = app.answer(event, Utc::now()).await;
+        print_metrics(metrics, function);
         Ok::<_, Error>(answer)
     };
     lambda_runtime::run(service_fn(answer)).await
+}
+
+fn print_metrics(metrics: &Metrics, function: &str) {
+    if let Some(line) = metrics.flush(function, Utc::now()) {
+        // A request does not fail because its metrics cannot be written.
+        let _lost = writeln!(stdout(), "{line}");
+    }
 }

@@ -1,35 +1,42 @@
-//! The domain: users, sessions, endings and the rules about them. Pure; knows no database and no HTTP.
+//! The domain: users, sessions, how sessions end, and the rules for all of them. Knows no database and no HTTP.
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest;
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Serialize, Serializer};
 use uuid::{Builder, Uuid};
 
-/// The longest user id, in characters: OpenID Connect Core 1.0, section 2, on `sub`.
+/// A moment in UTC.
+pub type Timestamp = DateTime<Utc>;
+
+/// The longest user id, in characters (OpenID Connect Core 1.0, section 2, on `sub`).
 pub const USER_ID_MAX: usize = 255;
 
-/// The longest note on an ending, in characters.
+/// The longest note on a termination, in characters.
 pub const NOTE_MAX: usize = 256;
 
-/// Characters that no user id holds: they separate or encode path segments, or quote.
+/// The last second of the year 9999, which is the last that RFC 3339 can write. In seconds since 1970.
+pub const LATEST_SECOND: i64 = 253_402_300_799;
+
+/// User ids do not contain these characters, because they separate or encode parts of a path, or quote.
 const NOT_IN_USER_IDS: &[u8] = b"/\\%?#\"<>`";
 
-/// Whose session it is: 1 to [`USER_ID_MAX`] visible ASCII characters that are safe in a path.
+/// A user's id: 1 to [`USER_ID_MAX`] visible ASCII characters that are safe in a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(String);
 
-/// The text is no user id.
+/// The text is not a user id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 255 visible ASCII characters without / \\ % ? # \" < > `")]
 pub struct InvalidUserId;
 
 impl UserId {
-    /// Takes a decoded id.
+    /// Parses an id that is already percent-decoded.
     ///
     /// # Errors
-    /// [`InvalidUserId`] when it is empty, too long, a dot segment, or holds a character that ids never hold.
+    /// [`InvalidUserId`] when the text is empty, too long, a dot segment, or contains a forbidden character.
     pub fn parse(text: &str) -> Result<Self, InvalidUserId> {
         let visible = |byte: u8| byte.is_ascii_graphic() && !NOT_IN_USER_IDS.contains(&byte);
         let fits = (1..=USER_ID_MAX).contains(&text.len()) && text.bytes().all(visible);
@@ -44,7 +51,7 @@ impl UserId {
         &self.0
     }
 
-    /// The id as a number, when writing that number gives the same text and every JSON reader holds it exactly
+    /// The id as a number, if the number is written exactly like the text and every JSON reader can hold it
     /// (up to 2^53, RFC 8259 section 6).
     fn as_number(&self) -> Option<u64> {
         let number: u64 = self.0.parse().ok()?;
@@ -67,26 +74,41 @@ impl Serialize for UserId {
     }
 }
 
-/// Names a session: a UUIDv7 (RFC 9562), so ids sort by the time of sign-in.
+/// A session's id: a UUIDv7 (RFC 9562), so that ids sort by the time of sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(Uuid);
 
-/// The text is no session id.
+/// The text is not a session id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a UUID such as 0192f0c1-2345-7abc-8def-0123456789ab")]
 pub struct InvalidSessionId;
 
+/// The system has no random numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system has no random numbers")]
+pub struct NoRandomNumbers;
+
 impl SessionId {
-    /// A new id for a session that starts at `now`; `random` fills the bits that time leaves free.
+    /// Makes the id of a session that starts at `now`. `random` fills the bits that the time leaves free.
     pub fn new(now: Timestamp, random: [u8; 10]) -> Self {
-        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
         Self(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
-    /// Takes the hyphenated form.
+    /// Makes the id of a session that starts at `now` from the system's random numbers.
     ///
     /// # Errors
-    /// [`InvalidSessionId`] for anything else, the other spellings of a UUID included.
+    /// [`NoRandomNumbers`] when the system has none.
+    pub fn generate(now: Timestamp) -> Result<Self, NoRandomNumbers> {
+        let mut random = [0; 10];
+        SystemRandom::new().fill(&mut random).map_err(|_| NoRandomNumbers)?;
+        Ok(Self::new(now, random))
+    }
+
+    /// Parses the hyphenated form.
+    ///
+    /// # Errors
+    /// [`InvalidSessionId`] for any other text, other spellings of a UUID included.
     pub fn parse(text: &str) -> Result<Self, InvalidSessionId> {
         if text.len() != uuid::fmt::Hyphenated::LENGTH {
             return Err(InvalidSessionId);
@@ -117,13 +139,13 @@ impl Serialize for SessionId {
     }
 }
 
-/// A handheld or anything else; clients test for `mobile`, so there is no third value.
+/// The kind of a device. Existing clients compare it with `mobile`, so there is no third value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceType {
     /// A phone or a tablet.
     Mobile,
-    /// A browser on any other machine, and whatever could not be told.
+    /// A browser on any other machine, and every device of an unknown kind.
     Web,
 }
 
@@ -137,26 +159,26 @@ impl DeviceType {
     }
 }
 
-/// What a session was opened with, as people call it.
+/// The device of a session, in words that people use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// "Chrome on Windows 10"; "Unknown device" when nothing is known.
+    /// For example "Chrome on Windows 10"; "Unknown device" when nothing is known.
     pub name: String,
-    /// Handheld or not.
+    /// Whether it is a phone or a tablet.
     pub kind: DeviceType,
-    /// "Chrome"; "Unknown" when not known.
+    /// For example "Chrome"; "Unknown" when it is not known.
     pub browser: String,
-    /// "Windows 10"; "Unknown" when not known.
+    /// For example "Windows 10"; "Unknown" when it is not known.
     pub os: String,
 }
 
-/// A fingerprint, token or user agent that can be recognised and not read back: SHA-256, bound to its user and
-/// its purpose so that equal values of two users differ in the table.
+/// The SHA-256 of a fingerprint, a token or a user agent. It is computed together with the user and the purpose, so
+/// that equal values of two users differ in the table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; digest::SHA256_OUTPUT_LEN]);
 
 impl Digest {
-    /// The digest of `value`, kept for `purpose` with a session of `user`.
+    /// The digest of `value`, which serves `purpose` for `user`.
     pub fn of(user: &UserId, purpose: &str, value: &[u8]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         for part in [user.as_str().as_bytes(), b"\0", purpose.as_bytes(), b"\0", value] {
@@ -167,7 +189,7 @@ impl Digest {
         Self(bytes)
     }
 
-    /// The digest with these bytes; `None` when there are not 32 of them.
+    /// The digest with these bytes; `None` unless there are exactly 32.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
@@ -184,20 +206,20 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What a device can be told by at its next sign-in.
+/// What identifies a device at its next sign-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// Of the fingerprint that the client made of its device.
+pub struct DeviceIdentity {
+    /// The digest of the fingerprint that the client computed.
     pub fingerprint: Option<Digest>,
-    /// Of the token that it signed in with.
+    /// The digest of the token that the device signed in with.
     pub token: Option<Digest>,
-    /// Of its user agent.
+    /// The digest of the device's user agent.
     pub user_agent: Option<Digest>,
 }
 
-impl Marks {
-    /// Whether both are of one device: by the fingerprint, or where neither has one by token and user agent
-    /// together. So whoever repeats a sign-in whose answer was lost gets the session that it made.
+impl DeviceIdentity {
+    /// Whether both belong to one device. The fingerprint decides. Where neither has one, the token and the user agent
+    /// decide together, so that a client that repeats a sign-in finds the session that its first try opened.
     pub fn same_device(&self, other: &Self) -> bool {
         match (self.fingerprint, other.fingerprint) {
             (None, None) => self.token.is_some() && self == other,
@@ -214,18 +236,28 @@ pub enum EndReason {
     RevokedByAdmin,
     /// Its user ended it from the list of devices.
     RevokedByUser,
-    /// Its user signed out on it.
+    /// Its user signed out on the device.
     Logout,
     /// Its user signed out everywhere.
     LogoutAll,
-    /// A newer sign-in took its place under the cap.
+    /// A newer sign-in took its place, because the user had too many sessions.
     Evicted,
     /// Its lifetime or its idle time ran out.
     Expired,
 }
 
 impl EndReason {
-    /// The code in the table, the log and answers.
+    /// Every reason.
+    const ALL: [Self; 6] = [
+        Self::RevokedByAdmin,
+        Self::RevokedByUser,
+        Self::Logout,
+        Self::LogoutAll,
+        Self::Evicted,
+        Self::Expired,
+    ];
+
+    /// The code in the table, in the log and in answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RevokedByAdmin => "revoked_by_admin",
@@ -239,40 +271,45 @@ impl EndReason {
 
     /// The reason with this code.
     pub fn from_code(code: &str) -> Option<Self> {
-        use EndReason::*;
-        [RevokedByAdmin, RevokedByUser, Logout, LogoutAll, Evicted, Expired]
-            .into_iter()
-            .find(|reason| reason.as_str() == code)
+        Self::ALL.into_iter().find(|reason| reason.as_str() == code)
     }
 }
 
-/// The receipt of an ending. The first one stays.
+/// How a session ended; answers show it as the receipt. The first termination of a session stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
-    /// When.
+pub struct Termination {
+    /// When the session ended.
     pub at: Timestamp,
-    /// Who; nobody when it expired.
+    /// Who ended it; `None` when it expired.
     pub by: Option<UserId>,
-    /// Why, as a code.
+    /// Why it ended, as a code.
     pub reason: EndReason,
-    /// Why, in the words of who ended it.
+    /// Why it ended, in the words of the person who ended it.
     pub note: Option<Note>,
 }
 
-/// What someone wrote when ending a session: 1 to [`NOTE_MAX`] characters without control characters.
+impl Termination {
+    /// The same termination for `session`, not earlier than the session's start. The clocks of two processes may
+    /// differ, and no receipt may lie before its session began.
+    pub fn not_before_start_of(&self, session: &Session) -> Self {
+        Self { at: self.at.max(session.created_at), ..self.clone() }
+    }
+}
+
+/// What somebody wrote when they ended a session: 1 to [`NOTE_MAX`] characters without control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note(String);
 
-/// The text is no note.
+/// The text is not a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be at most 256 characters without control characters")]
 pub struct InvalidNote;
 
 impl Note {
-    /// Takes a text; `None` when it is blank.
+    /// Parses a text; a blank one is no note.
     ///
     /// # Errors
-    /// [`InvalidNote`] when it is too long or holds a control character.
+    /// [`InvalidNote`] when it is too long or contains a control character.
     pub fn parse(text: &str) -> Result<Option<Self>, InvalidNote> {
         let text = text.trim();
         if text.chars().count() > NOTE_MAX || text.chars().any(char::is_control) {
@@ -287,46 +324,47 @@ impl Note {
     }
 }
 
-/// How long sessions last and how many a user may have.
+/// How long sessions last, and how many a user may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The most sessions a user has live after a sign-in; at least 1.
+    /// The highest number of live sessions that a user has after a sign-in; at least 1.
     pub max_sessions: usize,
-    /// From sign-in to the end of the session.
-    pub lifetime: SignedDuration,
-    /// From the last activity to the end of the session; `None` is no such limit.
-    pub idle_timeout: Option<SignedDuration>,
-    /// From the end of a session until its record may go.
-    pub history: SignedDuration,
-    /// The least time between two activity writes of a session.
-    pub activity_interval: SignedDuration,
+    /// The time from sign-in to the end of the session.
+    pub lifetime: TimeDelta,
+    /// The time from the last activity to the end of the session; `None` sets no such limit.
+    pub idle_timeout: Option<TimeDelta>,
+    /// The time from the end of a session until its record may be deleted.
+    pub history: TimeDelta,
+    /// The shortest time between two writes of a session's activity.
+    pub activity_interval: TimeDelta,
 }
 
-/// One sign-in on one device. A record may say that it is open though its time is over: ask [`Session::ending`].
+/// One sign-in on one device. Its record may say that it is open after its time is over: ask
+/// [`Session::termination`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Its name.
+    /// The session's id.
     pub id: SessionId,
-    /// Whose it is.
+    /// The user who signed in.
     pub user_id: UserId,
-    /// What it was opened with.
+    /// The device that signed in.
     pub device: Device,
-    /// Where it was opened from.
+    /// The IP address of the sign-in.
     pub ip_address: String,
-    /// When it was opened.
+    /// When the session began.
     pub created_at: Timestamp,
-    /// When it was last seen, within the activity interval.
+    /// When the device was last seen, exact to the activity interval.
     pub last_activity: Timestamp,
-    /// When its lifetime is over.
+    /// When the session's lifetime is over.
     pub expires_at: Timestamp,
-    /// The receipt, once it was written.
-    pub ended: Option<Ending>,
-    /// What tells its device again.
-    pub marks: Marks,
+    /// How it ended, if that was written.
+    pub terminated: Option<Termination>,
+    /// What identifies its device at the next sign-in.
+    pub identity: DeviceIdentity,
 }
 
 impl Session {
-    /// When it ends by itself: at the end of its lifetime, or of its idle time if that comes first.
+    /// When the session ends by itself: at the end of its lifetime, or of its idle time if that comes first.
     pub fn deadline(&self, policy: &Policy) -> Timestamp {
         match policy.idle_timeout {
             Some(idle) => later(self.last_activity, idle).min(self.expires_at),
@@ -334,66 +372,74 @@ impl Session {
         }
     }
 
-    /// How it ended; `None` while it is live. Its time being over is an ending, written down or not.
-    pub fn ending(&self, now: Timestamp, policy: &Policy) -> Option<Ending> {
-        self.ended.clone().or_else(|| {
+    /// How the session ended; `None` while it is live. A session whose deadline has passed has expired, even if
+    /// nobody has written that yet.
+    pub fn termination(&self, now: Timestamp, policy: &Policy) -> Option<Termination> {
+        self.terminated.clone().or_else(|| {
             let deadline = self.deadline(policy);
-            let expired = Ending { at: deadline, by: None, reason: EndReason::Expired, note: None };
+            let expired = Termination { at: deadline, by: None, reason: EndReason::Expired, note: None };
             (now >= deadline).then_some(expired)
         })
     }
 
-    /// Whether it can be used at `now`.
+    /// Whether the session can be used at `now`.
     pub fn is_live_at(&self, now: Timestamp, policy: &Policy) -> bool {
-        self.ended.is_none() && now < self.deadline(policy)
+        self.terminated.is_none() && now < self.deadline(policy)
     }
 }
 
-/// `time` in whole milliseconds: the table keeps no finer ones, and what is written must read back the same.
+/// `time` without its fraction of a millisecond, which the table does not keep.
 pub fn to_millisecond(time: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+    DateTime::from_timestamp_millis(time.timestamp_millis()).unwrap_or(time)
 }
 
-/// `time` plus `duration`, held at the end of time instead of overflowing.
-pub fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {
-    time.checked_add(duration).unwrap_or(Timestamp::MAX)
+/// `time` plus `duration`, but never after the year 9999.
+pub fn later(time: Timestamp, duration: TimeDelta) -> Timestamp {
+    let latest = DateTime::from_timestamp(LATEST_SECOND, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    time.checked_add_signed(duration).unwrap_or(latest).min(latest)
 }
 
-/// What a sign-in does to the sessions that its user has open.
+/// What a sign-in does to the open sessions of its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignInPlan<'o> {
-    /// The live session of the same device: it is refreshed, and no second one is made.
+    /// The live session of the same device. It is refreshed, and no second session is opened.
     pub refresh: Option<&'o Session>,
-    /// What ends with it, oldest first: those over the cap, and whatever has expired meanwhile.
-    pub endings: Vec<(&'o Session, Ending)>,
+    /// The sessions that end, oldest first: those over the cap, and those that have expired.
+    pub endings: Vec<(&'o Session, Termination)>,
 }
 
 impl<'o> SignInPlan<'o> {
-    /// Plans the sign-in of `user` from the device with these marks; `open` is newest first.
-    pub fn new(user: &UserId, device: &Marks, open: &'o [Session], now: Timestamp, policy: &Policy) -> Self {
-        let same_device = |session: &&Session| device.same_device(&session.marks);
+    /// Plans the sign-in of `user` on the device with this identity. `open` is sorted newest first.
+    pub fn new(
+        user: &UserId,
+        device: &DeviceIdentity,
+        open: &'o [Session],
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Self {
+        let same_device = |session: &&Session| device.same_device(&session.identity);
         let refresh = open.iter().filter(|session| session.is_live_at(now, policy)).find(same_device);
         let mut room = policy.max_sessions.saturating_sub(1);
-        let evicted = Ending { at: now, by: Some(user.clone()), reason: EndReason::Evicted, note: None };
-        let end = |session: &'o Session| match session.ending(now, policy) {
-            Some(ending) => Some((session, ending)),
-            None if room == 0 => Some((session, evicted.clone())),
+        let evicted = Termination { at: now, by: Some(user.clone()), reason: EndReason::Evicted, note: None };
+        let end = |session: &'o Session| match session.termination(now, policy) {
+            Some(expired) => Some((session, expired)),
+            None if room == 0 => Some((session, evicted.not_before_start_of(session))),
             None => {
                 room -= 1;
                 None
             }
         };
-        let another = |session: &&Session| refresh.is_none_or(|refresh| refresh.id != session.id);
-        let mut endings: Vec<_> = open.iter().filter(another).filter_map(end).collect();
+        let is_another = |session: &&Session| refresh.is_none_or(|refresh| refresh.id != session.id);
+        let mut endings: Vec<_> = open.iter().filter(is_another).filter_map(end).collect();
         endings.reverse();
         Self { refresh, endings }
     }
 
-    /// The live sessions that give way, oldest first; the expired ones are not among them.
+    /// The live sessions that end because of the cap, oldest first.
     pub fn evicted(&self) -> impl Iterator<Item = SessionId> {
         self.endings
             .iter()
-            .filter(|(_, ending)| ending.reason == EndReason::Evicted)
+            .filter(|(_, termination)| termination.reason == EndReason::Evicted)
             .map(|(session, _)| session.id)
     }
 }
@@ -406,24 +452,24 @@ mod tests {
     fn policy(max_sessions: usize, idle_hours: Option<i64>) -> Policy {
         Policy {
             max_sessions,
-            lifetime: SignedDuration::from_hours(100),
-            idle_timeout: idle_hours.map(SignedDuration::from_hours),
-            history: SignedDuration::from_hours(24),
-            activity_interval: SignedDuration::from_secs(300),
+            lifetime: TimeDelta::hours(100),
+            idle_timeout: idle_hours.map(TimeDelta::hours),
+            history: TimeDelta::hours(24),
+            activity_interval: TimeDelta::seconds(300),
         }
     }
 
     fn at(hour: i64) -> Timestamp {
-        later(Timestamp::UNIX_EPOCH, SignedDuration::from_hours(hour))
+        later(DateTime::UNIX_EPOCH, TimeDelta::hours(hour))
     }
 
     fn user() -> UserId {
         UserId("74".into())
     }
 
-    fn fingerprint(of: i64) -> Marks {
+    fn fingerprint(of: i64) -> DeviceIdentity {
         let fingerprint = Some(Digest::of(&user(), "fingerprint", &of.to_be_bytes()));
-        Marks { fingerprint, ..Marks::default() }
+        DeviceIdentity { fingerprint, ..DeviceIdentity::default() }
     }
 
     fn session(created: i64, active: i64) -> Session {
@@ -435,8 +481,8 @@ mod tests {
             created_at: at(created),
             last_activity: at(active),
             expires_at: at(created + 100),
-            ended: None,
-            marks: fingerprint(created),
+            terminated: None,
+            identity: fingerprint(created),
         }
     }
 
@@ -446,24 +492,26 @@ mod tests {
         for (idle, deadline) in [(None, 100), (Some(5), 15), (Some(90), 100), (Some(200), 100)] {
             let policy = policy(3, idle);
             assert_eq!(session.deadline(&policy), at(deadline));
-            assert!(session.is_live_at(later(at(deadline), SignedDuration::from_millis(-1)), &policy));
+            assert!(session.is_live_at(later(at(deadline), TimeDelta::milliseconds(-1)), &policy));
             assert!(!session.is_live_at(at(deadline), &policy));
-            let ending = session.ending(at(deadline), &policy).unwrap();
+            let ending = session.termination(at(deadline), &policy).unwrap();
             assert_eq!((ending.reason, ending.at, ending.by), (EndReason::Expired, at(deadline), None));
         }
     }
 
     #[test]
     fn a_receipt_outlasts_the_deadline() {
-        let receipt = Ending { at: at(1), by: Some(user()), reason: EndReason::Logout, note: None };
-        let ended = Session { ended: Some(receipt.clone()), ..session(0, 0) };
-        assert_eq!(ended.ending(at(500), &policy(3, Some(1))), Some(receipt));
+        let receipt = Termination { at: at(1), by: Some(user()), reason: EndReason::Logout, note: None };
+        let ended = Session { terminated: Some(receipt.clone()), ..session(0, 0) };
+        assert_eq!(ended.termination(at(500), &policy(3, Some(1))), Some(receipt));
         assert!(!ended.is_live_at(at(0), &policy(3, None)));
     }
 
     #[test]
     fn the_last_moment_of_time_does_not_overflow() {
-        assert_eq!(later(Timestamp::MAX, SignedDuration::from_hours(1)), Timestamp::MAX);
+        let last = DateTime::from_timestamp(LATEST_SECOND, 0).unwrap();
+        assert_eq!(later(last, TimeDelta::hours(1)), last);
+        assert_eq!(later(last, TimeDelta::MAX), last);
     }
 
     #[test]
@@ -506,23 +554,23 @@ mod tests {
     #[test]
     fn a_device_is_told_by_its_fingerprint_or_by_token_and_agent_together() {
         let mark = |purpose, value: &str| Some(Digest::of(&user(), purpose, value.as_bytes()));
-        let marks = |fingerprint: &str, token: &str, agent: &str| Marks {
+        let identity = |fingerprint: &str, token: &str, agent: &str| DeviceIdentity {
             fingerprint: mark("fingerprint", fingerprint).filter(|_| !fingerprint.is_empty()),
             token: mark("token", token).filter(|_| !token.is_empty()),
             user_agent: mark("user_agent", agent).filter(|_| !agent.is_empty()),
         };
         let same = [
-            (marks("f", "t", "a"), marks("f", "u", "b")),
-            (marks("", "t", "a"), marks("", "t", "a")),
-            (marks("", "t", ""), marks("", "t", "")),
+            (identity("f", "t", "a"), identity("f", "u", "b")),
+            (identity("", "t", "a"), identity("", "t", "a")),
+            (identity("", "t", ""), identity("", "t", "")),
         ];
         let different = [
-            (marks("f", "t", "a"), marks("g", "t", "a")),
-            (marks("f", "t", "a"), marks("", "t", "a")),
-            (marks("", "t", "a"), marks("", "t", "b")),
-            (marks("", "t", "a"), marks("", "u", "a")),
-            (marks("", "", "a"), marks("", "", "a")),
-            (Marks::default(), Marks::default()),
+            (identity("f", "t", "a"), identity("g", "t", "a")),
+            (identity("f", "t", "a"), identity("", "t", "a")),
+            (identity("", "t", "a"), identity("", "t", "b")),
+            (identity("", "t", "a"), identity("", "u", "a")),
+            (identity("", "", "a"), identity("", "", "a")),
+            (DeviceIdentity::default(), DeviceIdentity::default()),
         ];
         assert!(same.iter().all(|(one, other)| one.same_device(other) && other.same_device(one)));
         assert!(different.iter().all(|(one, other)| !one.same_device(other) && !other.same_device(one)));

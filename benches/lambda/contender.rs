@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use sessions::config::Database;
 use tokio::process::Command;
 
 use crate::Result;
+use crate::support::Table;
 use crate::support::lambda::{Answer, Runtime};
 use crate::tls::Trust;
 
@@ -29,7 +29,7 @@ pub struct Contender {
 
 /// What all contenders are told.
 pub struct World {
-    pub database: Database,
+    pub database: Table,
     pub trust: Trust,
     pub secret: &'static str,
     pub event: Value,
@@ -92,12 +92,12 @@ impl Contender {
     }
 
     fn command(&self, world: &World) -> Command {
-        let Database { table, region, endpoint, access_key_id, secret_access_key, .. } = &world.database;
+        let Table { table, region, endpoint, access_key_id, secret_access_key, .. } = &world.database;
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]).current_dir(&self.folder).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("AWS_REGION", region).env("AWS_DEFAULT_REGION", region);
-        command.env("AWS_ENDPOINT_URL_DYNAMODB", endpoint.as_deref().unwrap_or_default());
+        command.env("AWS_ENDPOINT_URL_DYNAMODB", endpoint);
         command.env("AWS_ACCESS_KEY_ID", access_key_id).env("AWS_SECRET_ACCESS_KEY", secret_access_key);
         command.env("SSL_CERT_FILE", &world.trust.all_roots).env("AWS_CA_BUNDLE", &world.trust.all_roots);
         command.env("NODE_EXTRA_CA_CERTS", &world.trust.test_root);

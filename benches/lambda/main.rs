@@ -20,13 +20,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use chrono::Utc;
 use dynoxide::Database;
-use jiff::Timestamp;
 use lexopt::Arg::Long;
 use lexopt::ValueExt;
 use serde_json::{Value, json};
-use sessions::config;
-use sessions::store::SessionStore;
 use tokio::net::TcpListener;
 
 use contender::{Contender, World};
@@ -161,18 +159,18 @@ async fn world(folder: &Path) -> Result<World> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     let plain = engine::serve(listener, Database::memory()?)?;
-    let client = engine::client(&plain);
+    let client = plain.client();
     engine::create_table(&client, &plain.table).await?;
-    let policy = support::settings(plain.clone(), &[]).policy;
-    demo::fill(&client, &plain.table, &SessionStore::new(&plain, policy), Timestamp::now()).await?;
+    let policy = support::settings(&plain, &[]).policy;
+    demo::fill(&client, &plain.table, &plain.store(policy), Utc::now()).await?;
     let (port, trust) = tls::serve(address, folder).await?;
-    let database = config::Database { endpoint: Some(format!("https://localhost:{port}")), ..plain };
+    let database = support::Table { endpoint: format!("https://localhost:{port}"), ..plain };
     Ok(World { database, trust, secret: token::SECRET, event: event()? })
 }
 
 fn event() -> Result<Value> {
     let mut event: Value = serde_json::from_str(include_str!("../../events/admin-lists-sessions.json"))?;
-    let token = token::token("1", Some("admin"), None, Timestamp::now().as_second() + 3600);
+    let token = token::token("1", Some("admin"), None, Utc::now().timestamp() + 3600);
     event["headers"]["authorization"] = json!(format!("Bearer {token}"));
     Ok(event)
 }

@@ -2,9 +2,11 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::{SignedDuration, Timestamp};
-use sessions::device::{self, Claims, Hints};
-use sessions::session::{EndReason, Ending, Marks, Note, Session, SessionId, UserId, later};
+use chrono::TimeDelta;
+use sessions::device::{self, ClientHints, ReportedDevice};
+use sessions::session::{
+    DeviceIdentity, EndReason, Note, Session, SessionId, Termination, Timestamp, UserId, later,
+};
 use sessions::store::{NewSession, SessionStore};
 
 use super::engine::Result;
@@ -24,11 +26,11 @@ pub const OFFICE_PC: &str = "01990000-0000-7000-8000-000000000074";
 /// Fills an empty table; the sessions began some time before `now`.
 pub async fn fill(client: &Client, table: &str, store: &SessionStore, now: Timestamp) -> Result<()> {
     register(client, table, &[("1", Some("admin")), ("75", None)]).await?;
-    let ago = |minutes: i64| later(now, SignedDuration::from_mins(-minutes));
+    let ago = |minutes: i64| later(now, TimeDelta::minutes(-minutes));
     let id = |at, last| SessionId::new(at, [0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
     sign_in(store, "1", id(ago(600), 1), LINUX, "192.0.2.1", ago(600)).await?;
     let lost = sign_in(store, "74", SessionId::parse(LOST_LAPTOP)?, MAC, "203.0.113.9", ago(9_000)).await?;
-    let ending = Ending {
+    let ending = Termination {
         at: ago(8_000),
         by: Some(UserId::parse("1")?),
         reason: EndReason::RevokedByAdmin,
@@ -63,13 +65,13 @@ async fn sign_in(
     ip: &str,
     at: Timestamp,
 ) -> Result<Session> {
-    let hints = Hints { user_agent: Some(agent), ..Hints::default() };
+    let hints = ClientHints { user_agent: Some(agent), ..ClientHints::default() };
     let new = NewSession {
         id,
         user_id: UserId::parse(user)?,
-        device: device::detect(&hints, &Claims::default()),
+        device: device::detect(&hints, &ReportedDevice::default()),
         ip_address: ip.into(),
-        marks: Marks::default(),
+        identity: DeviceIdentity::default(),
     };
     Ok(store.sign_in(&new, None, at).await?.session)
 }

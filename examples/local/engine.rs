@@ -3,16 +3,19 @@
 use std::error::Error;
 use std::sync::LazyLock;
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, LocalSecondaryIndex, Projection,
     ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
-use dynoxide::Database;
 use serde_norway::Value;
-use sessions::config;
+use sessions::config::{Database, Timeouts};
+use sessions::session::Policy;
+use sessions::store::{SessionStore, client};
+use sessions::telemetry::metrics::Metrics;
 use tokio::net::TcpListener;
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -20,41 +23,76 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 /// The table's name in every local database.
 pub const TABLE: &str = "sessions";
 
-/// Serves a database on a listener until the process or the runtime ends; returns how to reach it.
-pub fn serve(listener: TcpListener, database: Database) -> Result<config::Database> {
-    let endpoint = format!("http://{}", listener.local_addr()?);
-    tokio::spawn(dynoxide::server::serve_on(listener, database));
-    Ok(at(endpoint))
+/// A table in a DynamoDB engine, and how to reach it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub endpoint: String,
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: Option<String>,
+    pub table: String,
+    pub timeouts: Timeouts,
 }
 
-/// How to reach an engine that asks for no real credentials.
-pub fn at(endpoint: String) -> config::Database {
-    config::Database {
-        table: TABLE.into(),
-        region: "eu-central-1".into(),
-        endpoint: Some(endpoint),
-        access_key_id: "local".into(),
-        secret_access_key: "local".into(),
-        session_token: None,
-        patience: config::Patience::default(),
+impl Table {
+    /// An engine that accepts any credentials.
+    pub fn at(endpoint: String) -> Self {
+        Self {
+            endpoint,
+            region: "eu-central-1".into(),
+            access_key_id: "local".into(),
+            secret_access_key: "local".into(),
+            session_token: None,
+            table: TABLE.into(),
+            timeouts: Timeouts::default(),
+        }
+    }
+
+    /// A client with the SDK's own settings, for what the service itself never does.
+    pub fn client(&self) -> Client {
+        Client::new(&self.sdk_config())
+    }
+
+    /// A store on the table, with the client as the service sets it up.
+    pub fn store(&self, policy: Policy) -> SessionStore {
+        self.counting_store(policy, Metrics::default())
+    }
+
+    /// The same, which counts in `metrics`.
+    pub fn counting_store(&self, policy: Policy, metrics: Metrics) -> SessionStore {
+        let client = client::from_sdk_config(&self.sdk_config(), &self.timeouts);
+        SessionStore::new(client, &self.database(), policy, metrics)
+    }
+
+    /// The settings of a service on this table.
+    pub fn database(&self) -> Database {
+        Database { table: self.table.clone(), timeouts: self.timeouts }
+    }
+
+    fn sdk_config(&self) -> SdkConfig {
+        let credentials = Credentials::new(
+            &self.access_key_id,
+            &self.secret_access_key,
+            self.session_token.clone(),
+            None,
+            "local",
+        );
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.region.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .endpoint_url(&self.endpoint)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build()
     }
 }
 
-/// A client for what the service itself never does: making tables, writing items of its own making.
-pub fn client(database: &config::Database) -> Client {
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(database.region.clone()))
-        .credentials_provider(Credentials::new(
-            &database.access_key_id,
-            &database.secret_access_key,
-            None,
-            None,
-            "local",
-        ))
-        .endpoint_url(database.endpoint.clone().unwrap_or_default())
-        .http_client(aws_smithy_http_client::Builder::new().build_http());
-    Client::from_conf(config.build())
+/// Serves a database on a listener, until the process or the runtime ends.
+pub fn serve(listener: TcpListener, database: dynoxide::Database) -> Result<Table> {
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(dynoxide::server::serve_on(listener, database));
+    Ok(Table::at(endpoint))
 }
 
 /// Makes the table; `false` when the database has it already.

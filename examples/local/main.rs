@@ -13,15 +13,14 @@ mod watch;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
+use chrono::Utc;
 use dynoxide::Database;
-use jiff::Timestamp;
-use sessions::config::{self, Config};
-use sessions::store::SessionStore;
+use sessions::config::Config;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use args::{Command, Stack};
-use engine::Result;
+use engine::{Result, Table};
 use watch::Watch;
 
 /// How long the tokens on the screen are good for, in seconds.
@@ -71,17 +70,14 @@ async fn serve(stack: Stack) -> Result<()> {
     drop(bind(stack.port, "--port").await?);
     let cargo_lambda = watch::find_or_install().await?;
     let database = engine::serve(engine, open(stack.data.as_deref())?)?;
-    let client = engine::client(&database);
+    let client = database.client();
     let environment = environment(&database);
     let settings = settings(&environment)?;
     if engine::create_table(&client, engine::TABLE).await? {
-        let store = SessionStore::new(&settings.database, settings.policy);
-        demo::fill(&client, engine::TABLE, &store, Timestamp::now()).await?;
+        let store = database.store(settings.policy);
+        demo::fill(&client, engine::TABLE, &store, Utc::now()).await?;
     }
-    eprintln!(
-        "DynamoDB is on {}; the function is being built",
-        database.endpoint.as_deref().unwrap_or_default()
-    );
+    eprintln!("DynamoDB is on {}; the function is being built", database.endpoint);
     let mut watch = Watch::start(&cargo_lambda, &stack, &environment)?;
     watch.ready().await?;
     tokio::spawn(panel::serve(panel, url(stack.port)));
@@ -106,9 +102,9 @@ fn open(data: Option<&str>) -> Result<Database> {
 }
 
 /// The function's settings here; everything else may be set from outside.
-fn environment(database: &config::Database) -> Vec<(&'static str, String)> {
+fn environment(database: &Table) -> Vec<(&'static str, String)> {
     vec![
-        ("AWS_ENDPOINT_URL_DYNAMODB", database.endpoint.clone().unwrap_or_default()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", database.endpoint.clone()),
         ("AWS_REGION", database.region.clone()),
         ("AWS_ACCESS_KEY_ID", database.access_key_id.clone()),
         ("AWS_SECRET_ACCESS_KEY", database.secret_access_key.clone()),
@@ -130,7 +126,7 @@ fn demo_token(user: &str, role: Option<&str>) -> String {
 }
 
 fn now() -> i64 {
-    Timestamp::now().as_second()
+    Utc::now().timestamp()
 }
 
 fn url(port: u16) -> String {

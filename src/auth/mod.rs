@@ -1,70 +1,67 @@
-//! Who is calling: from a bearer token, or from the claims that API Gateway's authorizer verified, to a [`Caller`].
+//! Authentication: turns a bearer token, or the claims that API Gateway's authorizer verified, into a [`Caller`].
 
-mod hs256;
+mod claims;
+mod keys;
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
-use serde_json::{Map, Value};
-
 use crate::config::{Auth, AuthMode};
-use crate::session::{Digest, SessionId, UserId};
-use hs256::Hs256;
+use crate::session::{Digest, SessionId, Timestamp, UserId};
+use claims::Claims;
+use keys::Hs256;
 
-/// The longest token looked at, in bytes; API Gateway takes 10,240 bytes of headers in all.
+/// The longest token that is read, in bytes. API Gateway accepts 10,240 bytes of headers in all.
 const TOKEN_MAX: usize = 8 * 1024;
 
-/// How far the issuer's clock may run ahead of ours before `nbf` refuses a token, in seconds.
-const NOT_BEFORE_LEEWAY: f64 = 60.0;
-
-/// A verified caller.
+/// A caller whose token was verified.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Who it is.
+    /// The user.
     pub user_id: UserId,
-    /// Whether the token says admin.
+    /// Whether the token says that the user is an admin.
     pub admin_by_token: bool,
-    /// The session that the token belongs to, as it says.
+    /// The session that the token names.
     pub sid: Sid,
-    /// Tells the same token again.
+    /// The digest of the token.
     pub token: Option<Digest>,
 }
 
-/// The claim that names a session, `sid` unless set otherwise (OpenID Connect Front-Channel Logout 1.0, section 3).
+/// The claim that names a session, `sid` unless configured otherwise (OpenID Connect Front-Channel Logout 1.0,
+/// section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sid {
     /// The token names no session.
     Absent,
-    /// It names this one.
+    /// The token names this session.
     Session(SessionId),
-    /// It names something that was never one of our sessions.
+    /// The token names something that was never one of our sessions.
     Foreign,
 }
 
-/// The request does not prove who is calling. Displays without cryptographic detail; that is in `source()`.
+/// The request does not prove who the caller is. The messages contain no cryptographic detail; `source()` does.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// No token.
+    /// There is no token.
     #[error("The bearer token is missing")]
     Missing,
-    /// Not a bearer token at all, or one that no issuer would make.
+    /// The header is not a bearer token, or no issuer makes such a token.
     #[error("The bearer token is malformed")]
     Malformed(#[source] Option<jsonwebtoken::errors::Error>),
-    /// Its time is over.
+    /// The token's time is over.
     #[error("The token has expired")]
     Expired,
-    /// Its time is still to come.
+    /// The token's time has not come yet.
     #[error("The token is not valid yet")]
     NotYetValid,
-    /// Not signed by our issuer, or made for someone else.
+    /// Our issuer did not sign the token, or it was made for another service.
     #[error("The token is not valid")]
     Invalid(#[source] Option<jsonwebtoken::errors::Error>),
-    /// It does not say whose it is.
+    /// The token does not say who its user is.
     #[error("The token names no user in its \"{0}\" claim")]
     NoUser(String),
 }
 
-/// What a request brings to prove who is calling.
+/// The parts of a request that prove who the caller is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Credentials<'a> {
     /// The `Authorization` header.
@@ -73,7 +70,7 @@ pub struct Credentials<'a> {
     pub gateway_claims: Option<&'a HashMap<String, String>>,
 }
 
-/// Verifies callers as the settings say.
+/// Authenticates callers as the settings say.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     settings: Auth,
@@ -90,14 +87,14 @@ impl Authenticator {
         Self { settings, hs256 }
     }
 
-    /// Tells who is calling at `now`.
+    /// Authenticates the caller of a request at `now`.
     ///
     /// # Errors
-    /// [`AuthError`] when the credentials do not prove it.
+    /// [`AuthError`] when the credentials do not prove who the caller is.
     pub fn authenticate(&self, credentials: Credentials<'_>, now: Timestamp) -> Result<Caller, AuthError> {
         let claims = match &self.hs256 {
             Some(hs256) => {
-                let claims = Claims(hs256.verify(bearer(credentials.authorization)?)?);
+                let claims = Claims(hs256.verify(bearer_token(credentials.authorization)?)?);
                 claims.check_time(now)?;
                 claims
             }
@@ -113,7 +110,7 @@ impl Authenticator {
         let user_id = claims
             .user_id(&settings.user_id_claim)
             .ok_or_else(|| AuthError::NoUser(settings.user_id_claim.clone()))?;
-        let token = bearer(authorization).ok();
+        let token = bearer_token(authorization).ok();
         Ok(Caller {
             admin_by_token: claims.includes(&settings.role_claim, &settings.admin_role),
             sid: claims.sid(&settings.session_id_claim),
@@ -123,8 +120,8 @@ impl Authenticator {
     }
 }
 
-/// The token of a bearer header (RFC 6750 section 2.1); the scheme's case does not matter (RFC 9110 section 11.1).
-fn bearer(authorization: Option<&str>) -> Result<&str, AuthError> {
+/// The token of a bearer header (RFC 6750 section 2.1). The scheme may be in any case (RFC 9110 section 11.1).
+fn bearer_token(authorization: Option<&str>) -> Result<&str, AuthError> {
     let header =
         authorization.map(str::trim).filter(|header| !header.is_empty()).ok_or(AuthError::Missing)?;
     let (scheme, token) = header.split_once(' ').ok_or(AuthError::Malformed(None))?;
@@ -133,73 +130,4 @@ fn bearer(authorization: Option<&str>) -> Result<&str, AuthError> {
         return Err(AuthError::Malformed(None));
     }
     Ok(token)
-}
-
-/// The claims of a token whose signature was verified.
-struct Claims(Map<String, Value>);
-
-impl Claims {
-    /// API Gateway hands every claim over as text, a list as `[a b]`.
-    fn from_gateway(claims: &HashMap<String, String>) -> Self {
-        let value = |text: &String| match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(list) => Value::from_iter(list.split([' ', ',']).filter(|item| !item.is_empty())),
-            None => Value::from(text.as_str()),
-        };
-        Self(claims.iter().map(|(name, text)| (name.clone(), value(text))).collect())
-    }
-
-    /// `exp` must be there and to come, `nbf` past if it is there: both NumericDates (RFC 7519 section 2).
-    fn check_time(&self, now: Timestamp) -> Result<(), AuthError> {
-        let now = now.as_second() as f64;
-        let expires = self.numeric_date("exp")?.ok_or(AuthError::Malformed(None))?;
-        if expires <= now {
-            return Err(AuthError::Expired);
-        }
-        match self.numeric_date("nbf")? {
-            Some(not_before) if not_before > now + NOT_BEFORE_LEEWAY => Err(AuthError::NotYetValid),
-            _ => Ok(()),
-        }
-    }
-
-    fn numeric_date(&self, name: &str) -> Result<Option<f64>, AuthError> {
-        let Some(value) = self.0.get(name) else {
-            return Ok(None);
-        };
-        let latest = Timestamp::MAX.as_second() as f64;
-        let seconds = value.as_f64().filter(|seconds| (0.0..=latest).contains(seconds));
-        seconds.map(Some).ok_or(AuthError::Malformed(None))
-    }
-
-    fn check_includes(&self, name: &str, wanted: Option<&str>) -> Result<(), AuthError> {
-        match wanted {
-            Some(wanted) if !self.includes(name, wanted) => Err(AuthError::Invalid(None)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a claim is this text, or a list that holds it.
-    fn includes(&self, name: &str, wanted: &str) -> bool {
-        match self.0.get(name) {
-            Some(Value::String(text)) => text == wanted,
-            Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(wanted)),
-            _ => false,
-        }
-    }
-
-    /// The user, who may be a number: the first panel's tokens carry `"id": 74`.
-    fn user_id(&self, name: &str) -> Option<UserId> {
-        match self.0.get(name)? {
-            Value::String(text) => UserId::parse(text).ok(),
-            Value::Number(number) if !number.is_f64() => UserId::parse(&number.to_string()).ok(),
-            _ => None,
-        }
-    }
-
-    fn sid(&self, name: &str) -> Sid {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Sid::Absent,
-            Some(Value::String(text)) => SessionId::parse(text).map_or(Sid::Foreign, Sid::Session),
-            Some(_) => Sid::Foreign,
-        }
-    }
 }

@@ -9,147 +9,211 @@ use lambda_http::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW
 use lambda_http::{Body, Response};
 use serde::Serialize;
 
-use super::respond;
+use super::response::respond;
 use crate::auth::AuthError;
 use crate::store::StoreError;
 
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// A refusal or a failure. The cause is for the log alone.
+/// Defines [`Code`] as one list, so that a code cannot lack its text or its status.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident;)*) => {
+        /// What went wrong, as clients read it in `code`. Each code has one status.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The code as clients read it.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// The status of every answer with this code.
+            pub fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$name => StatusCode::$status,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request could not be read.
+    BadEvent = "bad_event", BAD_REQUEST;
+    /// The user id in the path is not one.
+    BadUserId = "bad_user_id", BAD_REQUEST;
+    /// The session id in the path is not one.
+    BadSessionId = "bad_session_id", BAD_REQUEST;
+    /// A query parameter is given twice.
+    BadParameter = "bad_parameter", BAD_REQUEST;
+    /// A parameter is neither `true` nor `false`.
+    BadBoolean = "bad_boolean", BAD_REQUEST;
+    /// The reason is too long or contains control characters.
+    BadReason = "bad_reason", BAD_REQUEST;
+    /// The limit is not a number in range.
+    BadLimit = "bad_limit", BAD_REQUEST;
+    /// The cursor is not one that this list returned.
+    BadCursor = "bad_cursor", BAD_REQUEST;
+    /// The body, or a field of it, does not have the right form.
+    BadBody = "bad_body", BAD_REQUEST;
+    /// The request has a body and must not.
+    UnexpectedBody = "unexpected_body", BAD_REQUEST;
+    /// An admin asked for their own sessions on a route for other users.
+    OwnSessions = "own_sessions", BAD_REQUEST;
+    /// There is no token.
+    TokenMissing = "token_missing", UNAUTHORIZED;
+    /// The token is not one.
+    TokenMalformed = "token_malformed", UNAUTHORIZED;
+    /// The token's time is over.
+    TokenExpired = "token_expired", UNAUTHORIZED;
+    /// The token's time has not come yet.
+    TokenNotYetValid = "token_not_yet_valid", UNAUTHORIZED;
+    /// The token is not from our issuer, or not for us.
+    TokenInvalid = "token_invalid", UNAUTHORIZED;
+    /// The token does not say who its user is.
+    TokenNamesNoUser = "token_names_no_user", UNAUTHORIZED;
+    /// The session of the token has ended.
+    SessionEnded = "session_ended", UNAUTHORIZED;
+    /// The request does not come from a live session that is known.
+    NoCurrentSession = "no_current_session", UNAUTHORIZED;
+    /// Only admins may do this.
+    AdminOnly = "admin_only", FORBIDDEN;
+    /// There is no such route.
+    RouteNotFound = "route_not_found", NOT_FOUND;
+    /// There is no such user.
+    UserNotFound = "user_not_found", NOT_FOUND;
+    /// The user has no such session.
+    SessionNotFound = "session_not_found", NOT_FOUND;
+    /// The request does not come from a live session, so there is nothing to log out.
+    NothingToLogOut = "nothing_to_log_out", NOT_FOUND;
+    /// The path takes other methods.
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED;
+    /// It is not known which session is the current one.
+    CurrentSessionUnknown = "current_session_unknown", CONFLICT;
+    /// The body is too large.
+    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE;
+    /// The body is not JSON.
+    BodyNotJson = "body_not_json", UNSUPPORTED_MEDIA_TYPE;
+    /// The service has a fault.
+    InternalError = "internal_error", INTERNAL_SERVER_ERROR;
+    /// DynamoDB cannot be reached, throttles, or is too slow.
+    StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE;
+}
+
+/// A refusal or a failure. The cause is only for the log.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    code: &'static str,
+    code: Code,
     detail: Cow<'static, str>,
-    header: Option<(HeaderName, &'static str)>,
+    header: Option<(HeaderName, HeaderValue)>,
     cause: Option<Cause>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), header: None, cause: None }
+    pub(super) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        let header = (code.status() == StatusCode::UNAUTHORIZED)
+            .then_some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        Self { code, detail: detail.into(), header, cause: None }
     }
 
-    fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, value));
-        self
-    }
-
-    pub(super) fn code(&self) -> &'static str {
-        self.code
-    }
-
-    /// Whether no route is there for the request, as opposed to a route that refuses it.
-    pub(super) fn is_of_routing(&self) -> bool {
-        matches!(self.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
-    }
-
-    pub(super) fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, detail)
-    }
-
-    /// A field that is not what it must be; `takes` says what that is.
-    pub(super) fn bad_field(code: &'static str, field: &str, takes: impl std::fmt::Display) -> Self {
-        Self::bad_request(code, format!("{field} {takes}"))
+    /// A field with a wrong value. `expected` says what the field takes.
+    pub(super) fn bad_field(code: Code, field: &str, expected: impl fmt::Display) -> Self {
+        Self::new(code, format!("{field} {expected}"))
     }
 
     pub(super) fn session_ended() -> Self {
-        Self::unauthorized("session_ended", "Session has ended")
+        Self::new(Code::SessionEnded, "Session has ended")
     }
 
-    /// The session that a request comes from is over, or cannot be told.
-    pub(super) fn not_signed_in() -> Self {
-        Self::unauthorized("no_current_session", "No active session found")
+    pub(super) fn no_current_session() -> Self {
+        Self::new(Code::NoCurrentSession, "No active session found")
     }
 
     pub(super) fn nothing_to_log_out() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no_current_session", "No active session found")
+        Self::new(Code::NothingToLogOut, "No active session found")
     }
 
     pub(super) fn current_session_unknown() -> Self {
-        let detail = "Which session is the current one is not known, and nothing was ended; name it in the token's \
+        let detail = "It is not known which session is the current one, and nothing was ended; name it in the token's \
                       sid claim or in the X-Session-Id header";
-        Self::new(StatusCode::CONFLICT, "current_session_unknown", detail)
+        Self::new(Code::CurrentSessionUnknown, detail)
     }
 
-    /// A body that is too large or of another type.
-    pub(super) fn body(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
-        Self::new(status, code, detail)
-    }
-
-    fn unauthorized(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, code, detail).with_header(WWW_AUTHENTICATE, "Bearer")
-    }
-
-    /// `deed` is "view" or "end".
-    pub(super) fn not_an_admin(deed: &str) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "admin_only",
-            format!("Only admins can {deed} other users' sessions"),
-        )
+    /// `action` is what the caller wanted to do, such as "view".
+    pub(super) fn admin_only(action: &str) -> Self {
+        Self::new(Code::AdminOnly, format!("Only admins can {action} other users' sessions"))
     }
 
     pub(super) fn own_sessions() -> Self {
-        Self::bad_request("own_sessions", "Use /my-sessions endpoint for your own sessions")
+        Self::new(Code::OwnSessions, "Use /my-sessions endpoint for your own sessions")
     }
 
     pub(super) fn unknown_user() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "user_not_found", "User not found")
+        Self::new(Code::UserNotFound, "User not found")
     }
 
     pub(super) fn unknown_session() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "session_not_found", "Session not found")
+        Self::new(Code::SessionNotFound, "Session not found")
     }
 
     pub(super) fn unknown_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "route_not_found", "There is no such route")
+        Self::new(Code::RouteNotFound, "There is no such route")
     }
 
-    /// `allow` lists the methods that the path takes.
-    pub(super) fn wrong_method(allow: &'static str) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("This path takes {allow}"))
-            .with_header(ALLOW, allow)
+    /// `allowed` lists the methods that the path takes.
+    pub(super) fn wrong_method(allowed: &str) -> Self {
+        let header = HeaderValue::from_str(allowed).ok().map(|value| (ALLOW, value));
+        let problem = Self::new(Code::MethodNotAllowed, format!("This path takes {allowed}"));
+        Self { header, ..problem }
     }
 
     pub(super) fn internal(cause: impl Into<Cause>) -> Self {
         let detail = "The service failed; its log says why under this request_id";
-        let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail);
-        Self { cause: Some(cause.into()), ..problem }
+        Self { cause: Some(cause.into()), ..Self::new(Code::InternalError, detail) }
     }
 
-    /// Writes it down, once, at the boundary.
-    pub(super) fn log(self) -> Self {
-        let (code, status) = (self.code, self.status.as_u16());
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Writes the problem to the log. Only the edge of the service does this, so each problem is logged once.
+    pub(super) fn log(&self) {
+        let (code, status) = (self.code.as_str(), self.code.status().as_u16());
         match &self.cause {
-            Some(cause) if self.status.is_server_error() => {
-                tracing::error!(code, status, cause = %Chain(cause.as_ref()), "failed");
-            }
-            _ => tracing::info!(code, status, "refused"),
+            Some(cause) => tracing::error!(code, status, cause = %Chain(cause.as_ref()), "failed"),
+            None => tracing::info!(code, status, "refused"),
         }
-        self
     }
 
     pub(super) fn into_response(self, request_id: &str) -> Response<Body> {
+        let status = self.code.status();
         let document = Document {
             kind: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
             detail: &self.detail,
-            code: self.code,
+            code: self.code.as_str(),
             request_id,
         };
         let body = serde_json::to_string(&document).unwrap_or_default();
-        let mut response = respond(self.status, "application/problem+json", body);
+        let mut response = respond(status, "application/problem+json", body);
         if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
         }
         response
     }
 }
 
-/// An error and what it came from, each in its own words. Never in the form for debugging: the SDK's holds the whole
-/// answer that it could not read, with addresses and notes in it.
+/// An error and its causes, each in its display form. The debug form of an SDK error would show the whole answer that
+/// could not be read, with addresses and notes in it.
 struct Chain<'e>(&'e (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
@@ -176,15 +240,15 @@ struct Document<'a> {
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         let code = match &error {
-            AuthError::Missing => "token_missing",
-            AuthError::Malformed(_) => "token_malformed",
-            AuthError::Expired => "token_expired",
-            AuthError::NotYetValid => "token_not_yet_valid",
-            AuthError::Invalid(_) => "token_invalid",
-            AuthError::NoUser(_) => "token_names_no_user",
+            AuthError::Missing => Code::TokenMissing,
+            AuthError::Malformed(_) => Code::TokenMalformed,
+            AuthError::Expired => Code::TokenExpired,
+            AuthError::NotYetValid => Code::TokenNotYetValid,
+            AuthError::Invalid(_) => Code::TokenInvalid,
+            AuthError::NoUser(_) => Code::TokenNamesNoUser,
         };
         // The cause may quote the token, so it is not logged.
-        Self::unauthorized(code, error.to_string())
+        Self::new(code, error.to_string())
     }
 }
 
@@ -194,7 +258,10 @@ impl From<StoreError> for Problem {
             return Self::internal(error);
         }
         let detail = "The sessions cannot be reached right now, and nothing is confirmed; try again";
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail);
-        Self { cause: Some(error.into()), ..problem }.with_header(RETRY_AFTER, "1")
+        Self {
+            header: Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            cause: Some(error.into()),
+            ..Self::new(Code::StoreUnavailable, detail)
+        }
     }
 }

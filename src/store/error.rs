@@ -1,12 +1,13 @@
-//! Why the store could not do what was asked. Knows no HTTP; causes are kept in `source()`.
+//! The errors of the store. They know no HTTP, and keep their causes in `source()`.
 
 use std::error::Error;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// DynamoDB's refusals (400) that mean "later": throttling of every kind, and a user whose history fills a partition,
-/// until some of it goes. An item in the hands of a transaction is not among them: it is waited for.
+/// The errors of DynamoDB with status 400 that mean "try later": every kind of throttling, and a user whose history
+/// fills a partition until some of it is deleted. A conflict with a transaction is not one of them, because the store
+/// waits for its end.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 const TRANSIENT: [&str; 6] = [
     "ItemCollectionSizeLimitExceededException",
@@ -17,48 +18,50 @@ const TRANSIENT: [&str; 6] = [
     "TransactionInProgressException",
 ];
 
-/// A DynamoDB call, or a chain of them, that did not come to its end.
+/// A DynamoDB call, or a chain of calls, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// DynamoDB throttled, was down or too slow, after the SDK's retries. The write may have happened.
+    /// DynamoDB throttled the call, was down or was too slow, and the SDK's retries did not help. A write may have
+    /// happened.
     #[error("DynamoDB {operation} is unavailable")]
     Unavailable {
-        /// The call.
+        /// The name of the call.
         operation: &'static str,
-        /// What the SDK says.
+        /// The SDK's error.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// An answer lacks what every whole one has. What it answers may have happened.
-    #[error("DynamoDB {operation} came back without {part}")]
+    /// A part of the answer is missing. A write may have happened.
+    #[error("the answer of DynamoDB {operation} lacks {part}")]
     Incomplete {
-        /// The call.
+        /// The name of the call.
         operation: &'static str,
-        /// What every answer to it has.
+        /// The missing part.
         part: &'static str,
     },
-    /// The time was up before the last write: others of the same user came first, or there were too many to do.
-    #[error("the time was up before the last write of this user")]
+    /// The time ran out before the last write, because other writes of the same user came first, or because there were
+    /// too many sessions to end.
+    #[error("the time ran out before the last write of this user")]
     Contended,
-    /// DynamoDB refused for good: a wrong table, missing rights, a malformed request.
+    /// DynamoDB refused the call, and trying again does not help: a wrong table, missing rights, a malformed request.
     #[error("DynamoDB {operation} was refused")]
     Refused {
-        /// The call.
+        /// The name of the call.
         operation: &'static str,
-        /// What the SDK says.
+        /// The SDK's error.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// An item is not what this code writes.
+    /// An item does not have the form that this code writes.
     #[error("the item {sk} has no usable {attribute}")]
     Corrupt {
         /// The item's sort key.
         sk: String,
-        /// The attribute that is missing or of another form.
+        /// The attribute that is missing or has another form.
         attribute: &'static str,
     },
 }
 
 impl StoreError {
-    /// Whether the same request can succeed later without anybody repairing anything.
+    /// Whether the same request can succeed later without a repair.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Incomplete { .. } | Self::Contended)
     }
@@ -68,7 +71,7 @@ impl StoreError {
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         let transient = match &error {
-            // With a status of success it is an answer that cannot be read, and what it answers may have happened.
+            // An error with the status of a success is an answer that cannot be read. The write may have happened.
             SdkError::ServiceError(answer) => {
                 !answer.raw().status().is_client_error() || answer.err().code().is_some_and(is_transient)
             }

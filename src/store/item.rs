@@ -1,14 +1,15 @@
-//! How profiles and sessions are written as items, and read back.
+//! The items of the table: how profiles and sessions are written, and how they are read.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use chrono::DateTime;
 
 use super::StoreError;
 use crate::session::{
-    Device, DeviceType, Digest, EndReason, Ending, Marks, Note, Policy, Session, SessionId, UserId, later,
+    Device, DeviceIdentity, DeviceType, Digest, EndReason, LATEST_SECOND, Note, Policy, Session, SessionId,
+    Termination, Timestamp, UserId, later,
 };
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -16,15 +17,16 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 /// The sort key of a user's profile item, and its key in the index.
 pub(super) const PROFILE: &str = "profile";
 
-/// What the sort keys of sessions start with.
+/// The start of the sort keys of sessions.
 pub(super) const SESSION_PREFIX: &str = "session#";
 
-/// What is kept of a user: who they are to us, and the version that guards their sessions.
+/// The profile of a user: the roles, and the version that guards the sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
-    /// Rises with every sign-in and every end-all; `None` when an operator wrote the item and nobody signed in yet.
+    /// Every sign-in and every end-all raises it. It is `None` when an operator wrote the item and the user has not
+    /// signed in yet.
     pub version: Option<u64>,
-    /// What operators wrote into `role`: a text, a list or a set of texts.
+    /// The roles that operators wrote into `role`, which is a string, a list or a set of strings.
     pub roles: Vec<String>,
 }
 
@@ -36,14 +38,14 @@ pub(super) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// Times are kept as milliseconds since 1970.
+/// A time, in milliseconds since 1970.
 pub(super) fn time(value: Timestamp) -> AttributeValue {
-    number(value.as_millisecond())
+    number(value.timestamp_millis())
 }
 
-/// The moment when DynamoDB may delete the record of a session that is over at `end`, in seconds since 1970.
+/// When DynamoDB may delete the record of a session that ends at `end`, in seconds since 1970.
 pub(super) fn ttl(end: Timestamp, policy: &Policy) -> AttributeValue {
-    number(later(end, policy.history).as_second())
+    number(later(end, policy.history).timestamp())
 }
 
 pub(super) fn session_sk(id: SessionId) -> String {
@@ -69,7 +71,7 @@ pub(super) fn encode(session: &Session, policy: &Policy) -> Item {
     set("last_activity", time(session.last_activity));
     set("expires_at", time(session.expires_at));
     set("ttl", ttl(session.expires_at, policy));
-    let Marks { fingerprint, token, user_agent } = session.marks;
+    let DeviceIdentity { fingerprint, token, user_agent } = session.identity;
     let digests = [("fingerprint", fingerprint), ("token", token), ("user_agent", user_agent)];
     for (name, digest) in digests {
         if let Some(digest) = digest {
@@ -79,7 +81,7 @@ pub(super) fn encode(session: &Session, policy: &Policy) -> Item {
     item
 }
 
-/// An item being read.
+/// Reads an item.
 pub(super) struct Reader<'a>(pub &'a Item);
 
 impl Reader<'_> {
@@ -118,8 +120,8 @@ impl Reader<'_> {
             created_at: self.time("created_at")?,
             last_activity: self.time("last_activity")?,
             expires_at: self.time("expires_at")?,
-            ended: self.ending()?,
-            marks: self.marks(),
+            terminated: self.termination()?,
+            identity: self.identity(),
         })
     }
 
@@ -141,21 +143,21 @@ impl Reader<'_> {
         })
     }
 
-    fn marks(&self) -> Marks {
-        Marks {
+    fn identity(&self) -> DeviceIdentity {
+        DeviceIdentity {
             fingerprint: self.digest("fingerprint"),
             token: self.digest("token"),
             user_agent: self.digest("user_agent"),
         }
     }
 
-    fn ending(&self) -> Result<Option<Ending>, StoreError> {
+    fn termination(&self) -> Result<Option<Termination>, StoreError> {
         if !self.0.contains_key("ended_at") {
             return Ok(None);
         }
         let reason = EndReason::from_code(self.text("end_reason")?);
         let by = self.optional_text("ended_by").map(UserId::parse).transpose();
-        Ok(Some(Ending {
+        Ok(Some(Termination {
             at: self.time("ended_at")?,
             by: by.map_err(|_| self.corrupt("ended_by"))?,
             reason: reason.ok_or_else(|| self.corrupt("end_reason"))?,
@@ -172,9 +174,9 @@ impl Reader<'_> {
     }
 
     fn time(&self, name: &'static str) -> Result<Timestamp, StoreError> {
-        let millis =
-            self.0.get(name).and_then(|value| value.as_n().ok()).and_then(|number| number.parse().ok());
-        millis.and_then(|millis| Timestamp::from_millisecond(millis).ok()).ok_or_else(|| self.corrupt(name))
+        let millis = self.0.get(name).and_then(|value| value.as_n().ok()?.parse::<i64>().ok());
+        let time = millis.and_then(DateTime::from_timestamp_millis);
+        time.filter(|time| time.timestamp() <= LATEST_SECOND).ok_or_else(|| self.corrupt(name))
     }
 
     fn digest(&self, name: &str) -> Option<Digest> {

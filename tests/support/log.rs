@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, Once};
 
 use serde_json::Value;
-use sessions::log;
+use sessions::telemetry::log;
 use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -15,7 +15,7 @@ use super::secrets;
 pub fn watch() {
     static WATCH: Once = Once::new();
     // Where a subscriber is set already, its lines are its own affair.
-    WATCH.call_once(|| drop(set_global_default(log::lines(|| Checked))));
+    WATCH.call_once(|| drop(set_global_default(log::json_lines(|| Checked))));
 }
 
 /// What was logged on this thread since it was made.
@@ -26,7 +26,7 @@ impl Log {
     /// Logs go here as long as the guard lives.
     pub fn start() -> (Self, DefaultGuard) {
         let log = Self::default();
-        let guard = set_default(log::lines(log.clone()));
+        let guard = set_default(log::json_lines(log.clone()));
         (log, guard)
     }
 

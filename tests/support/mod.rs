@@ -1,5 +1,5 @@
 //! What the tests share: the whole service over a real engine, its own database for each test.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, reason = "the benchmarks use a part of it")]
 
 #[path = "../../examples/local/engine.rs"]
 pub mod engine;
@@ -10,23 +10,30 @@ pub mod proxy;
 pub mod secrets;
 pub mod world;
 
+pub use engine::Table;
+
 #[path = "../../examples/local/token.rs"]
 pub mod token;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use chrono::{DateTime, TimeDelta};
 use dynoxide::Database;
-use jiff::{SignedDuration, Timestamp};
 use lambda_http::Context;
-use lambda_http::lambda_runtime::LambdaEvent;
+use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use sessions::config::{self, AuthMode, Config, Patience};
+use sessions::config::{AuthMode, Config, Timeouts};
+use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::{App, Event};
-use sessions::session::{Device, DeviceType, Digest, Marks, Session, SessionId, UserId, later};
+use sessions::session::{
+    Device, DeviceIdentity, DeviceType, Digest, Session, SessionId, Timestamp, UserId, later,
+};
 use sessions::store::{NewSession, SessionStore};
+use sessions::telemetry::metrics::Metrics;
 use tokio::net::TcpListener;
 
 /// Names the engine of all tests when it is not the embedded one, such as `http://127.0.0.1:8100`.
@@ -36,24 +43,13 @@ const ENDPOINT: &str = "TEST_DYNAMODB_ENDPOINT";
 /// otherwise take records away whose time has passed.
 pub const START: i64 = 2_208_988_800;
 
-/// The routes of the contract.
-pub const ROUTES: [&str; 12] = [
-    "GET /sessions/user/{user_id}",
-    "DELETE /sessions/user/{user_id}",
-    "DELETE /sessions/user/{user_id}/session/{session_id}",
-    "POST /sessions/create",
-    "GET /sessions/current",
-    "GET /sessions/my-sessions",
-    "GET /sessions/session/{session_id}",
-    "DELETE /sessions/session/{session_id}",
-    "DELETE /sessions/logout",
-    "DELETE /sessions/logout-all",
-    "GET /sessions/active-devices-count",
-    "POST /sessions/update-activity",
-];
+/// Every route of the service, such as `GET /sessions/current`.
+pub static ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    ENDPOINTS.iter().map(|each| &*format!("{} {}", each.method, each.path).leak()).collect()
+});
 
 pub fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(START + seconds).unwrap()
+    DateTime::from_timestamp(START + seconds, 0).unwrap()
 }
 
 pub fn user(id: &str) -> UserId {
@@ -61,64 +57,62 @@ pub fn user(id: &str) -> UserId {
 }
 
 /// Credentials that are told apart from any other text. The engines take any.
-fn with_keys(database: config::Database) -> config::Database {
-    config::Database {
+fn with_keys(engine: Table) -> Table {
+    Table {
         access_key_id: "AKIAPLANTEDKEYID0000".into(),
         secret_access_key: "planted/secret+access/key000000000000000".into(),
         session_token: Some("planted/session+token//0000000000000000".into()),
-        ..database
+        ..engine
     }
 }
 
 /// How to reach an engine that is not there.
-pub fn nowhere() -> config::Database {
-    with_keys(engine::at("http://127.0.0.1:9".into()))
+pub fn nowhere() -> Table {
+    with_keys(Table::at("http://127.0.0.1:9".into()))
 }
 
 /// Waits that a loaded machine does not outlast: what a race comes to must not depend on how fast it is run.
-const PATIENT: Patience = Patience {
+const PATIENT: Timeouts = Timeouts {
     connect: Duration::from_secs(30),
     attempt: Duration::from_secs(60),
     call: Duration::from_secs(60),
     chain: Duration::from_secs(60),
     backoff: Duration::from_millis(50),
-    prime: Duration::from_secs(60),
+    warm_up: Duration::from_secs(60),
 };
 
 /// A table of its own and how to reach it.
-pub async fn database() -> config::Database {
+pub async fn database() -> Table {
     let database = match env::var(ENDPOINT) {
-        Ok(endpoint) => {
-            config::Database { table: format!("test-{:016x}", fastrand::u64(..)), ..engine::at(endpoint) }
-        }
+        Ok(endpoint) => Table { table: format!("test-{:016x}", fastrand::u64(..)), ..Table::at(endpoint) },
         Err(_) => {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             engine::serve(listener, Database::memory().unwrap()).unwrap()
         }
     };
     let mut database = with_keys(database);
-    database.patience = PATIENT;
-    assert!(engine::create_table(&engine::client(&database), &database.table).await.unwrap());
+    database.timeouts = PATIENT;
+    // The SDK counts the retries of a whole process by region: one test must not use up those of another.
+    database.region = format!("test-{:016x}", fastrand::u64(..));
+    assert!(engine::create_table(&database.client(), &database.table).await.unwrap());
     database
 }
 
 /// The settings of the local stack, with these on top.
-pub fn settings(database: config::Database, extra: &[(&str, &str)]) -> Config {
+pub fn settings(database: &Table, extra: &[(&str, &str)]) -> Config {
     let mut config = Config::from_vars(&|name| match extra.iter().find(|(known, _)| *known == name) {
         Some((_, value)) => Some(value.to_string()),
         None => match name {
             "JWT_SECRET" => Some(token::SECRET.into()),
-            "TABLE_NAME" | "AWS_REGION" | "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => {
-                Some("local".into())
-            }
+            "TABLE_NAME" => Some("local".into()),
             _ => None,
         },
     })
     .unwrap();
-    config.database = database;
+    config.database = database.database();
     log::watch();
     secrets::plant(|secrets| {
-        secrets.add_keys(&config.database);
+        secrets.add_keys(database);
         if let AuthMode::Hs256 { secret, previous } = &config.auth.mode {
             for secret in [Some(secret), previous.as_ref()].into_iter().flatten() {
                 secrets.add_secret("JWT secret", std::str::from_utf8(secret.as_bytes()).unwrap());
@@ -128,10 +122,17 @@ pub fn settings(database: config::Database, extra: &[(&str, &str)]) -> Config {
     config
 }
 
+/// The service with these settings on a table.
+pub fn app(database: &Table, config: Config, metrics: Metrics) -> App {
+    let store = database.counting_store(config.policy.clone(), metrics.clone());
+    App::new(config, store, metrics)
+}
+
 /// The service and its clock.
 pub struct Service {
     pub app: App,
-    pub database: config::Database,
+    pub metrics: Metrics,
+    pub database: Table,
     pub now: Timestamp,
 }
 
@@ -145,8 +146,10 @@ impl Service {
     }
 
     /// A service on a table that is there already.
-    pub fn on(database: config::Database, extra: &[(&str, &str)]) -> Self {
-        Self { app: App::new(settings(database.clone(), extra)), database, now: at(0) }
+    pub fn on(database: Table, extra: &[(&str, &str)]) -> Self {
+        let metrics = Metrics::default();
+        let app = app(&database, settings(&database, extra), metrics.clone());
+        Self { app, metrics, database, now: at(0) }
     }
 
     pub fn store(&self) -> &SessionStore {
@@ -154,16 +157,21 @@ impl Service {
     }
 
     pub fn client(&self) -> Client {
-        engine::client(&self.database)
+        self.database.client()
     }
 
-    pub fn pass(&mut self, time: SignedDuration) {
+    /// The line of metrics since the last call.
+    pub fn flush_metrics(&self) -> Option<String> {
+        self.metrics.flush("local", self.now)
+    }
+
+    pub fn pass(&mut self, time: TimeDelta) {
         self.now = later(self.now, time);
     }
 
     /// Signs a user in on a device of this name, one second later than whatever was before.
     pub async fn sign_in(&mut self, user_id: &str, device: &str) -> Session {
-        self.pass(SignedDuration::from_secs(1));
+        self.pass(TimeDelta::seconds(1));
         self.store().sign_in(&new_session(user_id, device, self.now), None, self.now).await.unwrap().session
     }
 
@@ -208,14 +216,14 @@ pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
             os: "Linux".into(),
         },
         ip_address: "198.51.100.1".into(),
-        marks: fingerprint(&user_id, device.as_bytes()),
+        identity: fingerprint(&user_id, device.as_bytes()),
         user_id,
     }
 }
 
-/// The marks of a device that has this fingerprint and nothing else to tell it by.
-pub fn fingerprint(user: &UserId, of: &[u8]) -> Marks {
-    Marks { fingerprint: Some(Digest::of(user, "fingerprint", of)), ..Marks::default() }
+/// The identity of a device that has this fingerprint and nothing else to tell it by.
+pub fn fingerprint(user: &UserId, of: &[u8]) -> DeviceIdentity {
+    DeviceIdentity { fingerprint: Some(Digest::of(user, "fingerprint", of)), ..DeviceIdentity::default() }
 }
 
 /// A token for `user` that outlives every test.

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::Table;
 use serde_json::Value;
-use sessions::config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -45,7 +45,7 @@ impl Held {
 /// The proxy; it serves until the test's runtime ends.
 pub struct Proxy {
     /// How to reach the engine through it.
-    pub database: config::Database,
+    pub database: Table,
     shared: Arc<Shared>,
 }
 
@@ -99,7 +99,7 @@ impl Trouble {
 }
 
 impl Proxy {
-    pub async fn before(database: &config::Database) -> Self {
+    pub async fn before(database: &Table) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
@@ -113,10 +113,7 @@ impl Proxy {
             answered: watch::Sender::new(0),
             struck: watch::Sender::new(false),
         });
-        let proxy = Self {
-            database: config::Database { endpoint: Some(endpoint), ..database.clone() },
-            shared: shared.clone(),
-        };
+        let proxy = Self { database: Table { endpoint, ..database.clone() }, shared: shared.clone() };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = shared.clone();
@@ -254,7 +251,7 @@ impl Shared {
 
 /// One call of a test itself, without the SDK, which takes its time in a debug build: tests with a thousand tables fill
 /// and read them so.
-pub async fn call(database: &config::Database, operation: &str, body: &Value) -> Value {
+pub async fn call(database: &Table, operation: &str, body: &Value) -> Value {
     let mut engine = TcpStream::connect(address(database)).await.unwrap();
     let body = body.to_string();
     let head = format!(
@@ -270,8 +267,8 @@ pub async fn call(database: &config::Database, operation: &str, body: &Value) ->
 }
 
 /// Where the engine listens.
-fn address(database: &config::Database) -> String {
-    database.endpoint.as_deref().unwrap().replace("http://", "")
+fn address(database: &Table) -> String {
+    database.endpoint.replace("http://", "")
 }
 
 async fn ask(engine: &mut TcpStream, request: &[u8]) -> Option<Vec<u8>> {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use super::Table;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::percent_decode_str;
 use ring::digest;
 use serde_json::Value;
-use sessions::config;
 use sessions::session::{Digest, UserId};
 
 /// Shorter values are found anywhere by chance.
@@ -61,7 +61,7 @@ impl Secrets {
     }
 
     /// The AWS keys.
-    pub fn add_keys(&mut self, database: &config::Database) {
+    pub fn add_keys(&mut self, database: &Table) {
         self.add_secret("AWS access key id", &database.access_key_id);
         self.add_secret("AWS secret access key", &database.secret_access_key);
         self.add_secret("AWS session token", database.session_token.as_deref().unwrap_or_default());

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
+use super::Table;
 use serde_json::{Value, json};
-use sessions::config;
+use sessions::session::Timestamp;
 
 use super::proxy::{self, Proxy};
 use super::{Service, admin_token, database, engine};
@@ -23,8 +23,8 @@ impl World {
     pub async fn new(start: Timestamp, many: bool) -> Self {
         let engine = database().await;
         let proxy = Proxy::before(&engine).await;
-        let database = config::Database { table: "world".into(), ..proxy.database.clone() };
-        engine::create_table(&engine::client(&database), &database.table).await.unwrap();
+        let database = Table { table: "world".into(), ..proxy.database.clone() };
+        engine::create_table(&database.client(), &database.table).await.unwrap();
         let table = proxy.take().remove(0).body;
         let mut service = Service::on(database, &[("MAX_SESSIONS", "200")]);
         service.now = start;
@@ -50,9 +50,9 @@ impl World {
     }
 
     /// A table of this name with all of it.
-    pub async fn copy(&self, database: &config::Database, name: &str) -> config::Database {
+    pub async fn copy(&self, database: &Table, name: &str) -> Table {
         // A region of its own too, since the SDK counts retries by region.
-        let database = config::Database { table: name.into(), region: name.into(), ..database.clone() };
+        let database = Table { table: name.into(), region: name.into(), ..database.clone() };
         let mut table = self.table.clone();
         table["TableName"] = name.into();
         proxy::call(&database, "CreateTable", &table).await;
@@ -64,7 +64,7 @@ impl World {
     }
 }
 
-pub async fn scan(database: &config::Database) -> Vec<Value> {
+pub async fn scan(database: &Table) -> Vec<Value> {
     let mut answer = proxy::call(database, "Scan", &json!({"TableName": database.table})).await;
     serde_json::from_value(answer["Items"].take()).unwrap()
 }
@@ -82,7 +82,7 @@ fn number(item: &Value, name: &str) -> i64 {
 pub struct State(BTreeMap<String, Value>);
 
 impl State {
-    pub async fn of(database: &config::Database) -> Self {
+    pub async fn of(database: &Table) -> Self {
         Self::new(&scan(database).await)
     }
 

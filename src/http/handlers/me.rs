@@ -1,0 +1,219 @@
+//! What users do with their own sessions.
+
+use lambda_http::http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::super::App;
+use super::super::problem::{Code, Problem};
+use super::super::request::RequestContext;
+use super::super::response::{Answer, EndedAllView, EndedView, SessionView};
+use super::CurrentUser;
+use crate::device::{self, ReportedDevice};
+use crate::session::{DeviceIdentity, Digest, EndReason, Note, Session, SessionId};
+use crate::store::NewSession;
+
+/// What a sign-in says about its device. Every field may be absent. Unknown fields are ignored, `ip_address` too.
+#[derive(Debug, Default)]
+struct SignInBody {
+    fingerprint: Option<String>,
+    device_name: Option<String>,
+    device_type: Option<String>,
+    browser: Option<String>,
+}
+
+/// The outcome of a sign-in.
+#[derive(Debug, Serialize)]
+struct SignedInView<'a> {
+    #[serde(flatten)]
+    session: SessionView<'a>,
+    evicted: &'a [SessionId],
+}
+
+/// The outcome of signing out everywhere. Existing clients read `logged_out_count`.
+#[derive(Debug, Serialize)]
+struct LoggedOutView<'a> {
+    #[serde(flatten)]
+    all: EndedAllView<'a>,
+    logged_out_count: usize,
+}
+
+/// The number of live sessions, under both names that clients use.
+#[derive(Debug, Serialize)]
+struct DeviceCount {
+    active_devices: usize,
+    count: usize,
+}
+
+impl SignInBody {
+    fn parse(request: &RequestContext<'_>) -> Result<Self, Problem> {
+        let mut fields = request.json_body()?;
+        let mut text = |name: &str| match fields.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(Problem::bad_field(Code::BadBody, name, "must be a string")),
+        };
+        Ok(Self {
+            fingerprint: text("device_fingerprint")?,
+            device_name: text("device_name")?,
+            device_type: text("device_type")?,
+            browser: text("browser")?,
+        })
+    }
+
+    fn reported_device(&self) -> ReportedDevice<'_> {
+        ReportedDevice {
+            name: self.device_name.as_deref(),
+            kind: self.device_type.as_deref(),
+            browser: self.browser.as_deref(),
+        }
+    }
+}
+
+impl App {
+    /// Handles `POST /sessions/create`.
+    pub(in super::super) async fn sign_in(&self, request: &RequestContext<'_>) -> Result<Answer, Problem> {
+        let body = SignInBody::parse(request)?;
+        let seen = self.own_sessions(request).await?;
+        let new = new_session(request, &body)?;
+        let signed_in = self.store.sign_in(&new, Some(seen), request.now).await?;
+        let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
+        let session = self.view(&signed_in.session, request).current(true);
+        Answer::json(status, &SignedInView { session, evicted: &signed_in.evicted })
+    }
+
+    /// Handles `GET /sessions/current`.
+    pub(in super::super) async fn current_session(
+        &self,
+        request: &RequestContext<'_>,
+    ) -> Result<Answer, Problem> {
+        let current = self.current_user(request).await?.current.ok_or_else(Problem::no_current_session)?;
+        Answer::ok(&self.view(&current, request).current(true))
+    }
+
+    /// Handles `GET /sessions/my-sessions`.
+    pub(in super::super) async fn my_sessions(
+        &self,
+        request: &RequestContext<'_>,
+    ) -> Result<Answer, Problem> {
+        let user = request.user();
+        let list = request.query().list(user)?;
+        let (me, page) = match list.include_inactive {
+            true => tokio::try_join!(self.current_user(request), self.history_page(user, &list))?,
+            false => {
+                let me = self.current_user(request).await?;
+                let page = self.live_page(&me.sessions, &list, request);
+                (me, page)
+            }
+        };
+        let view = |session| self.own_view(session, &me, request);
+        self.list_answer(&page, "/sessions/my-sessions", user, &list, view)
+    }
+
+    /// Handles `GET /sessions/session/{session_id}`.
+    pub(in super::super) async fn my_session(&self, request: &RequestContext<'_>) -> Result<Answer, Problem> {
+        let id = request.path_session()?;
+        let (me, session) = tokio::join!(self.current_user(request), self.store.session(request.user(), id));
+        let (me, session) = (me?, session?.ok_or_else(Problem::unknown_session)?);
+        Answer::ok(&self.own_view(&session, &me, request))
+    }
+
+    /// Handles `DELETE /sessions/session/{session_id}`.
+    pub(in super::super) async fn end_my_session(
+        &self,
+        request: &RequestContext<'_>,
+    ) -> Result<Answer, Problem> {
+        let (id, note) = (request.path_session()?, request.query().reason()?);
+        let me = self.current_user(request).await?;
+        self.end_own(request, &me, id, EndReason::RevokedByUser, note).await
+    }
+
+    /// Handles `DELETE /sessions/logout`.
+    pub(in super::super) async fn logout(&self, request: &RequestContext<'_>) -> Result<Answer, Problem> {
+        let note = request.query().reason()?;
+        let me = self.current_user(request).await?;
+        let id = me.current.as_ref().ok_or_else(Problem::nothing_to_log_out)?.id;
+        self.end_own(request, &me, id, EndReason::Logout, note).await
+    }
+
+    async fn end_own(
+        &self,
+        request: &RequestContext<'_>,
+        me: &CurrentUser,
+        id: SessionId,
+        reason: EndReason,
+        note: Option<Note>,
+    ) -> Result<Answer, Problem> {
+        let ended = self.store.end(request.user(), id, &request.termination(reason, note)).await?;
+        let ended = ended.ok_or_else(Problem::unknown_session)?;
+        Answer::ok(&EndedView::new(&ended, self.own_view(&ended.session, me, request)))
+    }
+
+    /// Handles `DELETE /sessions/logout-all`.
+    pub(in super::super) async fn logout_all(&self, request: &RequestContext<'_>) -> Result<Answer, Problem> {
+        let query = request.query();
+        let (exclude_current, note) = (query.flag("exclude_current")?, query.reason()?);
+        let mut me = self.current_user(request).await?;
+        let keep = match (exclude_current, &me.current) {
+            (false, _) => None,
+            (true, Some(current)) => Some(current.id),
+            (true, None) => return Err(Problem::current_session_unknown()),
+        };
+        let termination = request.termination(EndReason::LogoutAll, note);
+        let seen = std::mem::take(&mut me.sessions);
+        let ended = self.store.end_all(request.user(), Some(seen), keep, &termination).await?;
+        let views = ended.iter().map(|session| self.own_view(session, &me, request)).collect();
+        let all = EndedAllView::ended(views);
+        Answer::ok(&LoggedOutView { all, logged_out_count: ended.len() })
+    }
+
+    /// Handles `GET /sessions/active-devices-count`.
+    pub(in super::super) async fn count_devices(
+        &self,
+        request: &RequestContext<'_>,
+    ) -> Result<Answer, Problem> {
+        let me = self.current_user(request).await?;
+        let live = me.sessions.live(request.now, self.store.policy()).count();
+        Answer::ok(&DeviceCount { active_devices: live, count: live })
+    }
+
+    /// Handles `POST /sessions/update-activity`.
+    pub(in super::super) async fn record_activity(
+        &self,
+        request: &RequestContext<'_>,
+    ) -> Result<Answer, Problem> {
+        // Some clients send an empty object, or the body of their sign-in. Neither says anything here.
+        request.json_body()?;
+        let current = self.current_user(request).await?.current.ok_or_else(Problem::no_current_session)?;
+        let session = self.store.record_activity(&current, request.now).await?;
+        // A termination between the read and the write wins.
+        let session = session.filter(|session| session.is_live_at(request.now, self.store.policy()));
+        let session = session.ok_or_else(Problem::session_ended)?;
+        Answer::ok(&self.view(&session, request).current(true))
+    }
+
+    fn own_view<'s>(
+        &self,
+        session: &'s Session,
+        me: &CurrentUser,
+        request: &RequestContext<'_>,
+    ) -> SessionView<'s> {
+        self.view(session, request).current(me.is_current(session.id))
+    }
+}
+
+fn new_session(request: &RequestContext<'_>, body: &SignInBody) -> Result<NewSession, Problem> {
+    let user = request.user();
+    let fingerprint = body.fingerprint.as_deref().filter(|fingerprint| !fingerprint.is_empty());
+    Ok(NewSession {
+        id: SessionId::generate(request.now).map_err(Problem::internal)?,
+        user_id: user.clone(),
+        device: device::detect(&request.client_hints(), &body.reported_device()),
+        ip_address: request.ip_address().into(),
+        identity: DeviceIdentity {
+            fingerprint: fingerprint.map(|text| Digest::of(user, "fingerprint", text.as_bytes())),
+            token: request.caller.token,
+            user_agent: request.user_agent_digest(),
+        },
+    })
+}

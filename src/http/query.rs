@@ -1,0 +1,115 @@
+//! Query parameters. Unknown names are ignored, and a known name with a wrong value is refused.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lambda_http::aws_lambda_events::query_map::QueryMap;
+use lambda_http::{Request, RequestExt};
+
+use super::problem::{Code, Problem};
+use crate::session::{Digest, Note, SessionId, UserId};
+
+/// The highest number of sessions on a page.
+pub(super) const LIMIT_MAX: usize = 100;
+
+/// The number of sessions on a page of history when the request does not say.
+pub(super) const LIMIT_DEFAULT: usize = 50;
+
+/// How many bytes of a cursor bind it to its user.
+const BINDING: usize = 8;
+
+/// The part of a list that a request asks for.
+#[derive(Debug)]
+pub(super) struct ListQuery {
+    /// Whether ended sessions belong to the list too.
+    pub include_inactive: bool,
+    /// The highest number of sessions in the answer, 1 to [`LIMIT_MAX`].
+    pub limit: Option<usize>,
+    /// The list continues after this session.
+    pub after: Option<SessionId>,
+}
+
+/// A position in the list of one user, right after a session. It is short and opaque, and does not work for the list of
+/// another user.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cursor {
+    after: SessionId,
+    binding: [u8; BINDING],
+}
+
+impl Cursor {
+    pub(super) fn new(user: &UserId, after: SessionId) -> Self {
+        let digest = Digest::of(user, "cursor", after.as_bytes());
+        Self { after, binding: std::array::from_fn(|i| digest.as_bytes()[i]) }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (after, binding) = bytes.split_first_chunk::<16>()?;
+        Some(Self { after: SessionId::from_bytes(*after), binding: binding.try_into().ok()? })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode([self.after.as_bytes().as_slice(), &self.binding].concat()))
+    }
+}
+
+/// The query parameters of a request.
+pub(super) struct Query<'r>(Option<&'r QueryMap>);
+
+impl<'r> Query<'r> {
+    pub(super) fn of(request: &'r Request) -> Self {
+        Self(request.query_string_parameters_ref())
+    }
+
+    fn one(&self, name: &str) -> Result<Option<&'r str>, Problem> {
+        match self.0.and_then(|query| query.all(name)).unwrap_or_default()[..] {
+            [] => Ok(None),
+            [value] => Ok(Some(value)),
+            _ => Err(Problem::bad_field(Code::BadParameter, name, "must be given once")),
+        }
+    }
+
+    /// A parameter that is `true` or `false`. It is `false` when it is absent.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.one(name)? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::bad_field(Code::BadBoolean, name, "must be true or false")),
+        }
+    }
+
+    /// The `reason` for ending a session.
+    pub(super) fn reason(&self) -> Result<Option<Note>, Problem> {
+        let note = Note::parse(self.one("reason")?.unwrap_or_default());
+        note.map_err(|error| Problem::bad_field(Code::BadReason, "reason", error))
+    }
+
+    /// The part of the list of `user` that the request asks for.
+    pub(super) fn list(&self, user: &UserId) -> Result<ListQuery, Problem> {
+        Ok(ListQuery {
+            include_inactive: self.flag("include_inactive")?,
+            limit: self.limit()?,
+            after: self.after(user)?,
+        })
+    }
+
+    fn limit(&self) -> Result<Option<usize>, Problem> {
+        let Some(text) = self.one("limit")? else { return Ok(None) };
+        let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+        let expected = format!("must be a whole number from 1 to {LIMIT_MAX}");
+        limit.map(Some).ok_or_else(|| Problem::bad_field(Code::BadLimit, "limit", expected))
+    }
+
+    fn after(&self, user: &UserId) -> Result<Option<SessionId>, Problem> {
+        let Some(text) = self.one("cursor")? else { return Ok(None) };
+        let cursor = Cursor::parse(text).filter(|cursor| *cursor == Cursor::new(user, cursor.after));
+        let expected = "must be one that this user's list returned";
+        cursor
+            .map(|cursor| Some(cursor.after))
+            .ok_or_else(|| Problem::bad_field(Code::BadCursor, "cursor", expected))
+    }
+}

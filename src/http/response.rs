@@ -1,0 +1,169 @@
+//! What leaves the service. Answers list the allowed fields; a stored item is never sent to a client as it is.
+
+use chrono::SecondsFormat;
+use lambda_http::http::{StatusCode, header};
+use lambda_http::{Body, Response};
+use serde::Serialize;
+
+use super::problem::Problem;
+use crate::session::{DeviceType, EndReason, Note, Policy, Session, SessionId, Timestamp, UserId};
+use crate::store::EndedSession;
+
+/// A success: a status, a JSON body, and perhaps a link to the next page.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    status: StatusCode,
+    body: String,
+    link: Option<String>,
+}
+
+impl Answer {
+    pub(super) fn ok(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::json(StatusCode::OK, body)
+    }
+
+    pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
+        let body = serde_json::to_string(body).map_err(Problem::internal)?;
+        Ok(Self { status, body, link: None })
+    }
+
+    /// Adds the link to the next page (RFC 8288).
+    pub(super) fn with_next_page(mut self, path_and_query: Option<String>) -> Self {
+        self.link = path_and_query.map(|next| format!("<{next}>; rel=\"next\""));
+        self
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let link = self.link.and_then(|link| link.parse().ok());
+        let mut response = respond(self.status, "application/json", self.body);
+        if let Some(link) = link {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        response
+    }
+}
+
+/// A response. No cache may keep it, and no browser may take it for another type.
+pub(super) fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A session in an answer.
+#[derive(Debug, Serialize)]
+pub(super) struct SessionView<'a> {
+    id: SessionId,
+    user_id: &'a UserId,
+    device_name: &'a str,
+    device_type: DeviceType,
+    browser: &'a str,
+    os: &'a str,
+    ip_address: &'a str,
+    created_at: String,
+    last_activity: String,
+    expires_at: String,
+    is_active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_current: Option<bool>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    receipt: Option<Receipt>,
+}
+
+/// How a session ended. A field that is not known is `null`.
+#[derive(Debug, Serialize)]
+struct Receipt {
+    ended_at: String,
+    ended_by: Option<UserId>,
+    end_reason: EndReason,
+    end_note: Option<Note>,
+}
+
+impl<'a> SessionView<'a> {
+    /// The session as it is at `now`.
+    pub(super) fn new(session: &'a Session, now: Timestamp, policy: &Policy) -> Self {
+        let termination = session.termination(now, policy);
+        Self {
+            id: session.id,
+            user_id: &session.user_id,
+            device_name: &session.device.name,
+            device_type: session.device.kind,
+            browser: &session.device.browser,
+            os: &session.device.os,
+            ip_address: &session.ip_address,
+            created_at: rfc3339(session.created_at),
+            last_activity: rfc3339(session.last_activity),
+            expires_at: rfc3339(session.deadline(policy)),
+            is_active: termination.is_none(),
+            is_current: None,
+            receipt: termination.map(|termination| Receipt {
+                ended_at: rfc3339(termination.at),
+                ended_by: termination.by,
+                end_reason: termination.reason,
+                end_note: termination.note,
+            }),
+        }
+    }
+
+    /// The same, with the answer to whether the request comes from this session.
+    pub(super) fn current(self, is_current: bool) -> Self {
+        Self { is_current: Some(is_current), ..self }
+    }
+}
+
+/// RFC 3339 in UTC, with the milliseconds that the table keeps.
+pub(super) fn rfc3339(time: Timestamp) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// The outcome of ending one session.
+#[derive(Debug, Serialize)]
+pub(super) struct EndedView<'a> {
+    success: bool,
+    message: &'a str,
+    session: SessionView<'a>,
+}
+
+impl<'a> EndedView<'a> {
+    pub(super) fn new(ended: &EndedSession, session: SessionView<'a>) -> Self {
+        let message =
+            if ended.first { "The session has been ended" } else { "The session had already ended" };
+        Self { success: true, message, session }
+    }
+}
+
+/// The outcome of ending all sessions of a user.
+#[derive(Debug, Serialize)]
+pub(super) struct EndedAllView<'a> {
+    success: bool,
+    message: String,
+    revoked: usize,
+    sessions: Vec<SessionView<'a>>,
+}
+
+impl<'a> EndedAllView<'a> {
+    /// These sessions have ended.
+    pub(super) fn ended(sessions: Vec<SessionView<'a>>) -> Self {
+        let message = format!("{} ended", count(sessions.len()));
+        Self { success: true, message, revoked: sessions.len(), sessions }
+    }
+
+    /// These sessions would end, and have not.
+    pub(super) fn would_end(sessions: Vec<SessionView<'a>>) -> Self {
+        let message = format!("{} would end", count(sessions.len()));
+        Self { success: true, message, revoked: 0, sessions }
+    }
+}
+
+/// "1 session", "2 sessions"
+fn count(sessions: usize) -> String {
+    if sessions == 1 { "1 session".into() } else { format!("{sessions} sessions") }
+}

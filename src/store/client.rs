@@ -1,0 +1,44 @@
+//! The DynamoDB client: region, credentials and endpoint as the AWS SDKs read them, timeouts and retries as we set them.
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{self, StalledStreamProtectionConfig};
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+
+use crate::config::Timeouts;
+
+/// The number of attempts of a call, the first one included:
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html> on DynamoDB.
+const ATTEMPTS: u32 = 4;
+
+/// Makes a client with what Lambda, or a developer's environment and profile files, say about region, credentials and
+/// endpoint. Opens no connection yet.
+pub async fn from_environment(timeouts: &Timeouts) -> Client {
+    let http_client =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let sdk = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).load().await;
+    from_sdk_config(&sdk, timeouts)
+}
+
+/// Makes a client with these settings of the SDK.
+pub fn from_sdk_config(sdk: &SdkConfig, timeouts: &Timeouts) -> Client {
+    let config = config::Builder::from(sdk)
+        .timeout_config(timeout_config(timeouts))
+        .retry_config(
+            RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(timeouts.backoff),
+        )
+        // Answers are small, and the timeouts above bound them.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    Client::from_conf(config.build())
+}
+
+fn timeout_config(timeouts: &Timeouts) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(timeouts.connect)
+        .operation_attempt_timeout(timeouts.attempt)
+        .operation_timeout(timeouts.call)
+        .build()
+}

@@ -1,0 +1,55 @@
+//! The log: one JSON object a line, with the fields of the request that the line belongs to.
+//!
+//! The log never holds an IP address, a user agent, a note, a fingerprint or a token. Those are in the table, for the
+//! people who may read it.
+
+use std::panic::PanicHookInfo;
+
+use tracing::Subscriber;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::session::{SessionId, Termination, UserId};
+
+/// A subscriber that writes lines of JSON from level INFO up, with the fields of the request's span under `span`.
+pub fn json_lines<W>(writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_span_list(false)
+        .with_writer(writer)
+        .finish()
+}
+
+/// Writes the audit line of an ended session: who ended which session of which user, why, and in which request.
+pub fn audit_session_ended(user: &UserId, session: SessionId, termination: &Termination) {
+    tracing::info!(
+        event = "session_ended",
+        actor = termination.by.as_ref().map(UserId::as_str),
+        user_id = user.as_str(),
+        session_id = %session,
+        reason = termination.reason.as_str(),
+        "session ended"
+    );
+}
+
+/// Writes the audit line of a termination whose answer was lost. It may have been written, and then no other line
+/// tells of it.
+pub fn audit_session_end_unconfirmed(user: &UserId, session: SessionId, termination: &Termination) {
+    tracing::warn!(
+        event = "session_end_unconfirmed",
+        actor = termination.by.as_ref().map(UserId::as_str),
+        user_id = user.as_str(),
+        session_id = %session,
+        reason = termination.reason.as_str(),
+        "session may have ended"
+    );
+}
+
+/// Writes the line of a panic. It says where the panic was, and not its message, which may quote the request.
+pub fn log_panic(panic: &PanicHookInfo<'_>) {
+    tracing::error!(location = panic.location().map(tracing::field::display), "panicked");
+}

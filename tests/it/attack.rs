@@ -1,0 +1,121 @@
+//! What an attacker tries: each attempt has the one status and code that it must get.
+
+mod injections;
+mod paths;
+mod privilege;
+mod tokens;
+
+use std::sync::LazyLock;
+
+use crate::support::*;
+use serde_json::json;
+
+const LIST: &str = "/sessions/user/74";
+const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+const NEVER: &str = "01900000-0000-7000-8000-000000000000";
+
+/// What an attempt comes to: `None` is a success, `Some` the code of the refusal.
+type Outcome = Option<&'static str>;
+
+const MALFORMED: Outcome = Some("token_malformed");
+const INVALID: Outcome = Some("token_invalid");
+const EXPIRED: Outcome = Some("token_expired");
+const NO_USER: Outcome = Some("token_names_no_user");
+
+/// The status that each code stands for.
+fn status(code: &str) -> u64 {
+    match code {
+        "admin_only" => 403,
+        "session_not_found" | "route_not_found" => 404,
+        "method_not_allowed" => 405,
+        "current_session_unknown" => 409,
+        code if code.starts_with("bad_") || code == "own_sessions" => 400,
+        _ => 401,
+    }
+}
+
+/// How the detail of a refusal begins: clients look for some of these sentences.
+fn sentence(code: &str) -> &'static str {
+    match code {
+        "admin_only" => "Only admins can ",
+        "bad_session_id" => "session_id must be",
+        "bad_user_id" => "user_id must be",
+        "own_sessions" => "Use /my-sessions endpoint for your own sessions",
+        "session_ended" => "Session has ended",
+        "session_not_found" => "Session not found",
+        "token_missing" => "The bearer token is missing",
+        _ => "",
+    }
+}
+
+/// Asserts the outcome of an attempt; a success is an empty list.
+fn came_to(reply: &Reply, outcome: Outcome, attempt: &str) {
+    let expected = (outcome.map_or(200, status), outcome);
+    assert_eq!((reply.status, reply.body["code"].as_str()), expected, "{attempt}: {}", reply.text);
+    match outcome {
+        None => assert_eq!(reply.text, "[]", "{attempt}"),
+        Some(code) => {
+            let detail = reply.body["detail"].as_str().unwrap();
+            assert!(detail.starts_with(sentence(code)), "{attempt}: {detail}");
+        }
+    }
+}
+
+/// Claims of the admin as JSON, with `more` members after the good ones.
+fn claims(more: &str) -> String {
+    format!(r#"{{"sub":"1","role":"admin","exp":{}{more}}}"#, START + 60)
+}
+
+fn signed(header: &str, claims: &str) -> String {
+    token::sign_text(header, claims, token::SECRET)
+}
+
+/// The routes that only admins may use, about user 74.
+static ADMIN_ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| ROUTES[..3].to_vec());
+
+/// The receipt of an ending by the admin.
+fn ending(service: &Service) -> sessions::session::Termination {
+    let reason = sessions::session::EndReason::Logout;
+    sessions::session::Termination { at: service.now, by: Some(user("1")), reason, note: None }
+}
+
+#[tokio::test]
+async fn every_answer_has_its_headers() {
+    let mut service = Service::start().await;
+    let reply_to = async |service: &Service, call: Call, status: u64, route: &str| {
+        // The form of each answer is asserted where it arrives; here they are all seen.
+        let reply = call.send(service).await;
+        assert_eq!(reply.status, status, "{route}: {}", reply.text);
+        reply
+    };
+    for route in ROUTES.iter().copied() {
+        let id = service.sign_in("74", "phone").await.id.to_string();
+        service.sign_in("74", "laptop").await;
+        let mine = token::token("74", None, Some(&id), START + 100_000);
+        let token = if ADMIN_ROUTES.contains(&route) { admin_token() } else { mine };
+        let named = route.replace("{session_id}", &id);
+        let success = if named.contains("create") { 201 } else { 200 };
+        reply_to(&service, Call::of(&named).token(&token), success, route).await;
+        reply_to(&service, Call::of(&named), 401, route).await;
+        reply_to(&service, Call::of(&named).token("x"), 401, route).await;
+        let put = route.replace("GET ", "PUT ").replace("DELETE ", "PUT ").replace("POST ", "PUT ");
+        let refused = reply_to(&service, Call::of(&put).token(&token), 405, route).await;
+        let takes = ROUTES.iter().filter(|other| other.split(' ').nth(1) == route.split(' ').nth(1));
+        let takes: Vec<_> = takes.map(|other| other.split(' ').next().unwrap()).collect();
+        assert_eq!(refused.headers["allow"], takes.join(", "), "{route}");
+        reply_to(&service, Call::of(&format!("{named}/")).token(&token), 404, route).await;
+        reply_to(&service, Call::of(&named).token(&user_token("75")).body("{"), 400, route).await;
+        service.store().end_all(&user("74"), None, None, &ending(&service)).await.unwrap();
+    }
+    let broken = json!({"requestContext": 1});
+    for event in [json!({}), json!(null), json!([]), json!(""), json!(7), broken, json!({"version": "1.0"})] {
+        service.event(&event).await.problem(400, "bad_event");
+    }
+    let claims = json!({"jwt": {"claims": {"id": 74}, "scopes": null}});
+    for call in [
+        Call::new("GET", LIST).with("/rawQueryString", json!("a".repeat(70_000))),
+        Call::new("GET", LIST).with("/requestContext/authorizer", claims),
+    ] {
+        call.token(&admin_token()).send(&service).await.problem(400, "bad_event");
+    }
+}

@@ -1,0 +1,256 @@
+//! Users who would be admins, admins who are out, and others' sessions.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sessions::session::SessionId;
+
+use super::*;
+
+#[tokio::test]
+async fn the_routes_of_admins_are_for_admins_and_for_others_sessions() {
+    let mut service = Service::start().await;
+    let session = service.sign_in("74", "phone").await.id.to_string();
+    let of_74 = token::token("74", Some("admin"), Some(&session), START + 100_000);
+    let callers = [
+        (user_token("75"), "admin_only"),
+        // To a user the own sessions are no exception.
+        (user_token("74"), "admin_only"),
+        (token::token("74", None, Some(&session), START + 100_000), "admin_only"),
+        (token::token("74", Some("admin"), None, START + 100_000), "own_sessions"),
+        (of_74, "own_sessions"),
+    ];
+    for route in ADMIN_ROUTES.iter() {
+        assert!(route.contains("/user/{user_id}"));
+        for (token, code) in &callers {
+            for query in ["", "?dry_run=true", "?include_inactive=true", "?role=admin", "?user_id=1"] {
+                let reply = Call::of(&format!("{route}{query}")).token(token).send(&service).await;
+                came_to(&reply, Some(code), route);
+                let act = if route.starts_with("GET") { "view" } else { "end" };
+                let sentence = format!("Only admins can {act} other users' sessions");
+                assert!(*code != "admin_only" || reply.body["detail"] == sentence, "{}", reply.text);
+            }
+        }
+    }
+    assert_eq!(service.get(LIST, &admin_token()).await.ids(), [session]);
+}
+
+#[tokio::test]
+async fn a_token_whose_session_is_not_live_is_good_for_nothing() {
+    let mut service = Service::start().await;
+    let live = service.sign_in("1", "live").await.id;
+    let ended = service.sign_in("1", "ended").await.id;
+    let of_other = service.sign_in("74", "other").await.id;
+    service.store().end(&user("1"), ended, &ending(&service)).await.unwrap();
+    let id = |id: SessionId| json!(id.to_string());
+    let sids = [
+        id(ended),
+        id(of_other),
+        json!(NEVER),
+        json!(format!(" {live}")),
+        json!(format!("{live}\u{0}")),
+        json!(format!("{{{live}}}")),
+        json!(format!("session#{live}")),
+        json!([live.to_string()]),
+        json!({"id": live.to_string()}),
+        json!("profile"),
+        json!(""),
+        json!(0),
+        json!(false),
+    ];
+    for sid in sids {
+        let token = signed(HEADER, &claims(&format!(r#","sid":{sid}"#)));
+        for route in ROUTES.iter().copied() {
+            // The header cannot make up for it.
+            for call in [Call::of(route), Call::of(route).header("x-session-id", &live.to_string())] {
+                came_to(
+                    &call.token(&token).send(&service).await,
+                    Some("session_ended"),
+                    &format!("{route} {sid}"),
+                );
+            }
+        }
+    }
+    for sid in [id(live), json!(live.to_string().to_uppercase()), json!(null)] {
+        let token = signed(HEADER, &claims(&format!(r#","sid":{sid}"#)));
+        assert_eq!(service.get(LIST, &token).await.ids(), [of_other.to_string()]);
+    }
+}
+
+#[tokio::test]
+async fn the_role_itself_alone_makes_an_admin() {
+    let service = Service::start().await;
+    let no_admin = Some("admin_only");
+    let cases: &[(&str, Outcome)] = &[
+        (r#""admin""#, None),
+        (r#"["admin"]"#, None),
+        (r#"["user","admin"]"#, None),
+        (r#"[1,null,{},"admin"]"#, None),
+        (r#""Admin""#, no_admin),
+        (r#""ADMIN""#, no_admin),
+        (r#""admin ""#, no_admin),
+        (r#"" admin""#, no_admin),
+        (r#""admin\u0000""#, no_admin),
+        (r#""admin,user""#, no_admin),
+        (r#""user admin""#, no_admin),
+        (r#""[admin]""#, no_admin),
+        (r#""\"admin\"""#, no_admin),
+        (r#""аdmin""#, no_admin),
+        (r#""ａｄｍｉｎ""#, no_admin),
+        (r#""admin\u200b""#, no_admin),
+        (r#""administrator""#, no_admin),
+        (r#""""#, no_admin),
+        (r#"[["admin"]]"#, no_admin),
+        (r#"[{"role":"admin"}]"#, no_admin),
+        (r#"["admin "]"#, no_admin),
+        ("[]", no_admin),
+        (r#"{"admin":true}"#, no_admin),
+        (r#"{"role":"admin"}"#, no_admin),
+        ("1", no_admin),
+        ("true", no_admin),
+        ("null", no_admin),
+    ];
+    for (role, outcome) in cases {
+        let claims = format!(r#"{{"sub":"1","exp":{},"role":{role}}}"#, START + 60);
+        came_to(&service.get(LIST, &signed(HEADER, &claims)).await, *outcome, role);
+    }
+    let elsewhere = r#","role":"user","roles":["admin"],"Role":"admin","admin":true,"scope":"admin""#;
+    came_to(&service.get(LIST, &signed(HEADER, &claims(elsewhere))).await, no_admin, elsewhere);
+}
+
+/// The claims of API Gateway's JWT authorizer, which are text, each.
+fn authorizer(claims: Value) -> Value {
+    json!({"jwt": {"claims": claims, "scopes": null}})
+}
+
+#[tokio::test]
+async fn claims_of_the_gateway_are_read_as_it_writes_them() {
+    let mut service = Service::with(&[("AUTH_MODE", "gateway")]).await;
+    let own = service.sign_in("1", "panel").await.id.to_string();
+    let no_admin = Some("admin_only");
+    let cases = [
+        (json!({"sub": "1", "role": "admin"}), None),
+        (json!({"sub": "1", "role": "[admin]"}), None),
+        (json!({"sub": "1", "role": "[ user  admin ]"}), None),
+        (json!({"sub": "1", "role": "[user,admin]"}), None),
+        (json!({"sub": "1", "role": "user"}), no_admin),
+        (json!({"sub": "1", "role": "[]"}), no_admin),
+        (json!({"sub": "1", "role": "user admin"}), no_admin),
+        (json!({"sub": "1", "role": "[administrator user]"}), no_admin),
+        (json!({"sub": "1", "role": "Admin"}), no_admin),
+        (json!({"sub": "1", "role": "admin "}), no_admin),
+        (json!({"sub": "1", "role": "user,admin"}), no_admin),
+        (json!({"sub": "1", "role": "[[admin]]"}), no_admin),
+        (json!({"sub": "1", "role": "[admin"}), no_admin),
+        (json!({"sub": "1", "role": "admin]"}), no_admin),
+        (json!({"sub": "1", "role": "[user] [admin]"}), no_admin),
+        (json!({"sub": "1", "role": "[\"admin\"]"}), no_admin),
+        (json!({"sub": "1", "role": "map[admin:true]"}), no_admin),
+        (json!({"sub": "74", "role": "admin"}), Some("own_sessions")),
+        (json!({"sub": "[1]", "role": "admin"}), NO_USER),
+        (json!({"sub": "[74 1]", "role": "admin"}), NO_USER),
+        (json!({"sub": "1 ", "role": "admin"}), NO_USER),
+        (json!({"sub": "1.0e+00/", "role": "admin"}), NO_USER),
+        (json!({"sub": "", "role": "admin"}), NO_USER),
+        (json!({"role": "admin"}), NO_USER),
+        (json!({}), NO_USER),
+        (json!({"sub": "1", "role": "admin", "sid": own}), None),
+        (json!({"sub": "1", "role": "admin", "sid": NEVER}), Some("session_ended")),
+        (json!({"sub": "1", "role": "admin", "sid": ""}), Some("session_ended")),
+        (json!({"sub": "1", "role": "admin", "sid": format!("[{NEVER}]")}), Some("session_ended")),
+    ];
+    for (claims, outcome) in cases {
+        let call = Call::new("GET", LIST).with("/requestContext/authorizer", authorizer(claims.clone()));
+        came_to(&call.send(&service).await, outcome, &claims.to_string());
+    }
+}
+
+#[tokio::test]
+async fn claims_that_nobody_verified_are_not_believed() {
+    let admin = json!({"sub": "1", "role": "admin", "exp": "9999999999"});
+    let text = admin.to_string();
+    let base64 = URL_SAFE_NO_PAD.encode(&text);
+    let spoofed = || {
+        let context =
+            |authorizer: Value| Call::new("GET", LIST).with("/requestContext/authorizer", authorizer);
+        let headers = [
+            "x-amzn-oidc-data",
+            "x-amzn-oidc-identity",
+            "x-apigateway-event",
+            "x-amzn-request-context",
+            "x-forwarded-user",
+            "x-user-id",
+            "x-jwt-payload",
+            "authorizer",
+        ];
+        let mut calls = vec![
+            Call::new("GET", &format!("{LIST}?sub=1&role=admin&claims={base64}")),
+            Call::new("GET", LIST).with("/stageVariables", admin.clone()),
+            Call::new("GET", LIST).with("/authorizer", authorizer(admin.clone())),
+            Call::new("GET", LIST).with("/claims", admin.clone()),
+            Call::new("GET", LIST).with("/pathParameters", admin.clone()),
+            Call::new("GET", LIST).with("/queryStringParameters", admin.clone()),
+            Call::new("GET", LIST).with("/requestContext/jwt", json!({"claims": admin})),
+            Call::new("GET", LIST).with("/requestContext/claims", admin.clone()),
+            context(json!({"lambda": admin})),
+            context(json!({"lambda": {"jwt": {"claims": admin}}})),
+            context(json!({"claims": admin})),
+            context(admin.clone()),
+            context(json!({"principalId": "1"})),
+        ];
+        calls.extend(headers.map(|name| Call::new("GET", LIST).header(name, &text)));
+        calls.extend(headers.map(|name| Call::new("GET", LIST).header(name, &base64)));
+        calls
+    };
+    let (hs256, gateway) = (Service::start().await, Service::with(&[("AUTH_MODE", "gateway")]).await);
+    for service in [&hs256, &gateway] {
+        for (i, call) in spoofed().into_iter().enumerate() {
+            came_to(&call.send(service).await, Some("token_missing"), &format!("attempt {i}"));
+        }
+        let body = Call::new("GET", LIST).body(&text);
+        came_to(&body.send(service).await, Some("token_missing"), "a body");
+    }
+    // Nor do they add to what was verified.
+    for (i, call) in spoofed().into_iter().enumerate() {
+        let reply = call.token(&user_token("75")).send(&hs256).await;
+        came_to(&reply, Some("admin_only"), &format!("attempt {i}, with a token"));
+    }
+    // Each mode takes its own proof, and not the other's.
+    let by_gateway =
+        |claims: Value| Call::new("GET", LIST).with("/requestContext/authorizer", authorizer(claims));
+    let cases = [
+        (&hs256, by_gateway(admin.clone()), Some("token_missing")),
+        (&hs256, by_gateway(admin.clone()).token(&user_token("75")), Some("admin_only")),
+        (&hs256, by_gateway(json!({"sub": "75"})).token(&admin_token()), None),
+        (&gateway, Call::new("GET", LIST).token(&admin_token()), Some("token_missing")),
+        (&gateway, by_gateway(json!({"sub": "75"})).token(&admin_token()), Some("admin_only")),
+        (&gateway, by_gateway(admin.clone()).token(&user_token("75")), None),
+        (&gateway, by_gateway(admin.clone()).header("authorization", "nonsense"), None),
+    ];
+    for (i, (service, call, outcome)) in cases.into_iter().enumerate() {
+        came_to(&call.send(service).await, outcome, &format!("case {i}"));
+    }
+}
+
+#[tokio::test]
+async fn the_session_of_another_user_is_nobodys_current_one() {
+    let mut service = Service::start().await;
+    let other = service.sign_in("75", "phone").await.id.to_string();
+    // Opened with the very token, by which it would be told if the header did not decide.
+    let own = service.post("/sessions/create", &user_token("74"), json!({})).await;
+    let own = own.body["id"].as_str().unwrap().to_owned();
+    let cases = [
+        ("GET /sessions/current", 401, "no_current_session"),
+        ("POST /sessions/update-activity", 401, "no_current_session"),
+        ("DELETE /sessions/logout", 404, "nothing_to_log_out"),
+        ("DELETE /sessions/logout-all?exclude_current=true", 409, "current_session_unknown"),
+    ];
+    for (route, status, code) in cases {
+        for named in [other.as_str(), NEVER, "profile", "", " ", "é", &format!("{own},{own}")] {
+            let call = Call::of(route).token(&user_token("74")).header("x-session-id", named);
+            call.send(&service).await.problem(status, code);
+        }
+    }
+    assert_eq!(service.get("/sessions/user/75", &admin_token()).await.ids(), [other]);
+    assert_eq!(service.get(LIST, &admin_token()).await.ids(), [own]);
+}

@@ -1,0 +1,81 @@
+//! The settings of authentication. What a token may look like is in `attack::tokens`, what makes an admin in
+//! `attack::privilege`.
+
+use crate::support::*;
+use serde_json::{Value, json};
+
+const LIST: &str = "/sessions/user/74";
+const OTHER_SECRET: &str = "another-secret-that-is-long-enough-000000";
+
+fn claims() -> Value {
+    json!({"sub": "1", "role": "admin", "exp": START + 60})
+}
+
+fn with(extra: Value) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    claims
+}
+
+fn sign_with(secret: &str, claims: &Value) -> String {
+    token::sign(&json!({"alg": "HS256", "typ": "JWT"}), claims, secret)
+}
+
+fn sign(claims: &Value) -> String {
+    sign_with(token::SECRET, claims)
+}
+
+#[tokio::test]
+async fn a_token_may_be_8_kb_long_and_no_longer() {
+    let service = Service::start().await;
+    let of_length = |length: usize| {
+        let mut tokens = (5_900..).map(|pad| sign(&with(json!({"pad": "x".repeat(pad)}))));
+        tokens.find(|token| token.len() >= length).filter(|token| token.len() == length).unwrap()
+    };
+    service.get(LIST, &of_length(8 * 1024)).await.ok();
+    service.get(LIST, &of_length(8 * 1024 + 1)).await.problem(401, "token_malformed");
+}
+
+#[tokio::test]
+async fn the_previous_secret_is_accepted_during_a_rotation() {
+    let (old, new) = (sign_with(OTHER_SECRET, &claims()), sign(&claims()));
+    let rotating = Service::with(&[("JWT_SECRET_PREVIOUS", OTHER_SECRET)]).await;
+    rotating.get(LIST, &old).await.ok();
+    rotating.get(LIST, &new).await.ok();
+    let forged = sign_with(&"x".repeat(32), &claims());
+    rotating.get(LIST, &forged).await.problem(401, "token_invalid");
+    Service::start().await.get(LIST, &old).await.problem(401, "token_invalid");
+}
+
+#[tokio::test]
+async fn the_claims_of_the_user_and_the_role_can_be_renamed() {
+    let settings = [("USER_ID_CLAIM", "id"), ("ROLE_CLAIM", "roles"), ("ADMIN_ROLE", "root")];
+    let service = Service::with(&settings).await;
+    let token = |id: Value, roles: Value| {
+        sign(&json!({"id": id, "roles": roles, "role": "admin", "sub": "x", "exp": START + 60}))
+    };
+    for roles in [json!("root"), json!(["user", "root"])] {
+        service.get(LIST, &token(json!(1), roles)).await.ok();
+    }
+    for roles in [json!("admin"), json!(["user"]), json!("ROOT"), json!(null)] {
+        service.get(LIST, &token(json!(1), roles)).await.problem(403, "admin_only");
+    }
+    // The number in the token is the same user as the text in the path.
+    service.get(LIST, &token(json!(74), json!("root"))).await.problem(400, "own_sessions");
+    for id in [json!(""), json!(74.5), json!(1e30), json!(null), json!([74]), json!("a/b"), json!(true)] {
+        let reply = service.get(LIST, &token(id, json!("root"))).await;
+        assert_eq!(reply.problem(401, "token_names_no_user"), "The token names no user in its \"id\" claim");
+    }
+}
+
+#[tokio::test]
+async fn the_claim_of_the_session_can_be_renamed() {
+    let mut service = Service::with(&[("SESSION_ID_CLAIM", "session")]).await;
+    let own = service.sign_in("1", "panel").await.id.to_string();
+    // The issuer's own sid means nothing to the service then.
+    service.get(LIST, &sign(&with(json!({"sid": "of-the-issuer", "session": own})))).await.ok();
+    for other in ["01900000-0000-7000-8000-000000000000", "not one of ours"] {
+        let token = sign(&with(json!({ "session": other })));
+        service.get(LIST, &token).await.problem(401, "session_ended");
+    }
+}

@@ -1,0 +1,387 @@
+//! Every route with every fault at each of its calls to DynamoDB: once, and for as long as the request lasts. The answer
+//! is the right one or an honest problem, the table keeps its promises, the log tells of every ending, and the client's
+//! next try heals the rest.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::support::fault::Fault;
+use crate::support::log::Log;
+use crate::support::proxy::{Proxy, Trouble};
+use crate::support::world::{State, World, unnamed};
+use crate::support::*;
+use serde_json::{Value, json};
+use serde_norway::Value as Yaml;
+use sessions::config::Timeouts;
+use sessions::telemetry::log::json_lines;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tracing::instrument::WithSubscriber;
+
+/// How many cases are under way at once.
+const AT_ONCE: usize = 16;
+
+/// How often the store makes one call, at the most.
+const ATTEMPTS: usize = 4;
+
+/// What a request with a fault in it comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    /// The same as without: it was tried again.
+    Healed,
+    /// 503: nothing is confirmed, try again.
+    Unavailable,
+    /// 500: somebody must repair the service.
+    Broken,
+}
+
+use Outcome::{Broken, Healed, Unavailable};
+
+/// What comes of a fault that strikes once, and of one that stays.
+fn outcomes(fault: Fault) -> (Outcome, Outcome) {
+    match fault {
+        // The service is wrong: its request, its rights, its table, its credentials.
+        Fault::Refused(
+            "ValidationException"
+            | "AccessDeniedException"
+            | "ExpiredTokenException"
+            | "ResourceNotFoundException"
+            | "IdempotentParameterMismatchException",
+        )
+        | Fault::Cancelled([_, "ValidationError"]) => (Broken, Broken),
+        // A partition stays full until something in it is deleted.
+        Fault::Refused("ItemCollectionSizeLimitExceededException")
+        | Fault::Cancelled([_, "ItemCollectionSizeLimitExceeded"]) => (Unavailable, Unavailable),
+        // What was done is unknown, and the time is up or the answer says no more.
+        Fault::Stalled(_) | Fault::Empty(_) | Fault::Short => (Unavailable, Unavailable),
+        // The SDK does not try again what came back and was no answer.
+        Fault::NoHttp(_) | Fault::Garbage(_) => (Unavailable, Unavailable),
+        _ => (Healed, Unavailable),
+    }
+}
+
+/// Whether the store waits for others to be done.
+fn is_a_race(fault: Fault) -> bool {
+    matches!(fault, Fault::Cancelled(_) | Fault::Refused("TransactionConflictException"))
+}
+
+/// Tenths of a second instead of seconds, where a fault takes all the time that there is.
+fn timeouts(trouble: Option<Trouble>) -> Timeouts {
+    let short = Duration::from_millis(500);
+    let timeouts = Timeouts { backoff: Duration::from_millis(1), ..Timeouts::default() };
+    match trouble.map(|trouble| (trouble.fault, trouble.lasts)) {
+        Some((Fault::Slow(_), _)) => Timeouts { attempt: short, ..timeouts },
+        Some((Fault::Stalled(_), _)) => Timeouts { call: short, chain: short, ..timeouts },
+        Some((fault, true)) if is_a_race(fault) => Timeouts { chain: short, ..timeouts },
+        _ => timeouts,
+    }
+}
+
+/// The longest that a request takes: a call before the chain of writes, the chain, and the two calls of a last round
+/// that began just in time, with a wait between them.
+fn longest(timeouts: &Timeouts) -> Duration {
+    3 * timeouts.call + timeouts.chain + Duration::from_millis(256)
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+enum Asker {
+    /// User 1, by a token without a session.
+    Admin,
+    /// User 1, by a token of a session.
+    AdminSid,
+    /// User 74, by a token of the session on this device.
+    User(&'static str),
+    /// User 74, by a token without a session.
+    UserWithout,
+}
+
+/// A request that has something to do.
+#[derive(Clone, Copy, Debug)]
+struct Scenario {
+    /// Of [`ROUTES`].
+    route: &'static str,
+    /// The path's query.
+    query: &'static str,
+    /// The device whose session is named in the path.
+    device: &'static str,
+    /// The device that signs in.
+    signs_in: Option<&'static str>,
+    asker: Asker,
+    settings: &'static [(&'static str, &'static str)],
+    /// Whether user 74 has more sessions than fit into a transaction.
+    many: bool,
+}
+
+const fn scenario(route: &'static str, asker: Asker) -> Scenario {
+    Scenario { route, query: "", device: "a", signs_in: None, asker, settings: &[], many: false }
+}
+
+const TABLE_ROLES: &[(&str, &str)] = &[("ROLE_SOURCE", "table")];
+const KNOWN_USERS: &[(&str, &str)] = &[("UNKNOWN_USERS", "not_found")];
+const LIST: &str = "GET /sessions/user/{user_id}";
+const END_ONE: &str = "DELETE /sessions/user/{user_id}/session/{session_id}";
+const END_ALL: &str = "DELETE /sessions/user/{user_id}";
+const CREATE: &str = "POST /sessions/create";
+const MINE: &str = "GET /sessions/my-sessions";
+const OWN: &str = "GET /sessions/session/{session_id}";
+const END_OWN: &str = "DELETE /sessions/session/{session_id}";
+const LOGOUT_ALL: &str = "DELETE /sessions/logout-all";
+const ACTIVITY: &str = "POST /sessions/update-activity";
+
+use Asker::{Admin, AdminSid, User, UserWithout};
+
+const SCENARIOS: [Scenario; 29] = [
+    scenario(LIST, Admin),
+    scenario(LIST, AdminSid),
+    Scenario { settings: TABLE_ROLES, ..scenario(LIST, Admin) },
+    Scenario { query: "?include_inactive=true&limit=2", ..scenario(LIST, Admin) },
+    Scenario { query: "?include_inactive=true", settings: KNOWN_USERS, ..scenario(LIST, Admin) },
+    scenario(END_ONE, Admin),
+    scenario(END_ONE, AdminSid),
+    Scenario { settings: TABLE_ROLES, ..scenario(END_ONE, Admin) },
+    Scenario { device: "ended", ..scenario(END_ONE, Admin) },
+    Scenario { device: "none", settings: KNOWN_USERS, ..scenario(END_ONE, Admin) },
+    scenario(END_ALL, Admin),
+    scenario(END_ALL, AdminSid),
+    Scenario { query: "?dry_run=true", ..scenario(END_ALL, Admin) },
+    Scenario { settings: KNOWN_USERS, ..scenario(END_ALL, Admin) },
+    Scenario { many: true, settings: &[("MAX_SESSIONS", "200")], ..scenario(END_ALL, Admin) },
+    Scenario { signs_in: Some("d"), ..scenario(CREATE, UserWithout) },
+    Scenario { signs_in: Some("d"), settings: &[("MAX_SESSIONS", "4")], ..scenario(CREATE, UserWithout) },
+    Scenario { signs_in: Some("b"), ..scenario(CREATE, UserWithout) },
+    Scenario { signs_in: Some("d"), ..scenario(CREATE, User("c")) },
+    scenario("GET /sessions/current", User("a")),
+    scenario(MINE, User("a")),
+    Scenario { query: "?include_inactive=true", ..scenario(MINE, User("a")) },
+    scenario(OWN, User("b")),
+    scenario(END_OWN, User("b")),
+    scenario("DELETE /sessions/logout", User("a")),
+    scenario(LOGOUT_ALL, User("a")),
+    Scenario { query: "?exclude_current=true", ..scenario(LOGOUT_ALL, User("a")) },
+    scenario("GET /sessions/active-devices-count", User("a")),
+    scenario(ACTIVITY, User("a")),
+];
+
+impl Scenario {
+    fn call(&self, world: &World) -> Call {
+        let (method, path) = self.route.split_once(' ').unwrap();
+        let path = path.replace("{user_id}", "74").replace("{session_id}", world.id(self.device));
+        let sid = |user, role, device| token::token(user, role, Some(world.id(device)), START + 10_000_000);
+        let token = match self.asker {
+            Admin => admin_token(),
+            AdminSid => sid("1", Some("admin"), "admin's"),
+            User(device) => sid("74", None, device),
+            UserWithout => user_token("74"),
+        };
+        let call = Call::new(method, &format!("{path}{}", self.query)).token(&token);
+        match self.signs_in {
+            Some(device) => call.body(&json!({"device_fingerprint": device}).to_string()),
+            None => call,
+        }
+    }
+}
+
+/// When requests are made: after an activity interval.
+const NOW: i64 = 1000;
+
+/// A request, and the same again when all is well.
+struct Witness {
+    before: State,
+    reply: Reply,
+    /// The calls that the request made.
+    calls: Vec<String>,
+    took: Duration,
+    after: State,
+    log: Vec<Value>,
+    again: Reply,
+    end: State,
+    log_again: Vec<Value>,
+}
+
+async fn witness(world: &World, database: &Table, scenario: &Scenario, trouble: Option<Trouble>) -> Witness {
+    let proxy = Proxy::before(database).await;
+    let reached = Table { timeouts: timeouts(trouble), ..proxy.database.clone() };
+    let mut service = Service::on(reached, scenario.settings);
+    service.now = at(NOW);
+    let log = Log::default();
+    if let Some(trouble) = trouble {
+        proxy.trouble(trouble);
+    }
+    let begin = Instant::now();
+    let reply = scenario.call(world).send(&service).with_subscriber(json_lines(log.clone())).await;
+    let took = begin.elapsed();
+    let calls = proxy.take_calls();
+    let (after, first_log) = (State::of(database).await, log.take());
+    proxy.heal();
+    // With all the timeouts there is, since nothing is wrong any more but the machine may be busy.
+    service = Service::on(proxy.database.clone(), scenario.settings);
+    service.now = at(NOW + 1);
+    let again = scenario.call(world).send(&service).with_subscriber(json_lines(log.clone())).await;
+    proxy.settle().await;
+    Witness {
+        before: State::new(&world.items),
+        reply,
+        calls,
+        took,
+        after,
+        log: first_log,
+        again,
+        end: State::of(database).await,
+        log_again: log.take(),
+    }
+}
+
+impl Witness {
+    /// What holds with and without a fault.
+    fn check(&self, cap: usize) {
+        self.after.check(&self.before, cap);
+        self.end.check(&self.before, cap);
+        self.end.check(&self.after, cap);
+        for (reply, state) in [(&self.reply, &self.after), (&self.again, &self.end)] {
+            for id in said_to_have_ended(&reply.body) {
+                assert!(state.has_ended(&id), "{id} is live, and {} says not", reply.text);
+            }
+        }
+        if self.again.status == 201 || self.again.status == 200 {
+            assert!(self.end.live() <= cap);
+        }
+        self.check_audit();
+    }
+
+    /// Each ending since `before` has its one audit line, or one that says that it was not confirmed.
+    fn check_audit(&self) {
+        let both = || self.log.iter().chain(&self.log_again);
+        let count = |event: &str, id: &str| {
+            both().filter(|line| line["event"] == event && line["session_id"] == id).count()
+        };
+        for (id, _) in self.end.sessions() {
+            let new = self.end.has_ended(id) && !self.before.has_ended(id);
+            match (count("session_ended", id), count("session_end_unconfirmed", id)) {
+                (0, unconfirmed) => assert!(!new || unconfirmed > 0, "nothing tells of the end of {id}"),
+                (lines, _) => assert!(new && lines == 1, "{lines} lines tell of the end of {id}"),
+            }
+        }
+    }
+}
+
+/// The sessions that an answer says have ended.
+fn said_to_have_ended(body: &Value) -> Vec<String> {
+    let sessions = body["sessions"].as_array().into_iter().flatten().chain(body.get("session"));
+    let ended = sessions.filter(|session| session["is_active"] == false).map(|session| &session["id"]);
+    let evicted = body["evicted"].as_array().into_iter().flatten();
+    ended.chain(evicted).map(|id| id.as_str().unwrap().to_owned()).collect()
+}
+
+/// Holds what came of a case against the request without a fault.
+fn judge(scenario: &Scenario, trouble: Trouble, clean: &Witness, seen: &Witness) {
+    let cap = cap(scenario);
+    seen.check(cap);
+    let (once, lasting) = outcomes(trouble.fault);
+    let body = |witness: &Witness| unnamed(&witness.reply.text, &witness.before, &witness.after);
+    match if trouble.lasts { lasting } else { once } {
+        Healed => {
+            assert_eq!((seen.reply.status, body(seen)), (clean.reply.status, body(clean)));
+            assert_eq!(seen.after.whole(&seen.before), clean.after.whole(&clean.before));
+            let unconfirmed = seen.log.iter().any(|line| line["event"] == "session_end_unconfirmed");
+            assert!(!unconfirmed, "what is confirmed in the end is not logged as unconfirmed");
+        }
+        Unavailable => {
+            seen.reply.problem(503, "store_unavailable");
+            assert!(seen.reply.headers.contains_key("retry-after"));
+        }
+        Broken => drop(seen.reply.problem(500, "internal_error")),
+    }
+    assert!([clean.reply.status, clean.again.status].contains(&seen.again.status), "{}", seen.again.text);
+    assert_eq!(seen.end.shape(&seen.before), clean.end.shape(&clean.before), "the next try heals the rest");
+    assert!(seen.after.version() <= clean.after.version(), "no write is made twice");
+    assert!(seen.end.version() <= clean.end.version(), "no write is made twice");
+    assert!(seen.took < longest(&timeouts(Some(trouble))), "it took {:?}", seen.took);
+    // Two calls may be under way side by side.
+    let most = clean.calls.len() + 2 * (ATTEMPTS - 1);
+    assert!(is_a_race(trouble.fault) || seen.calls.len() <= most, "{} calls", seen.calls.len());
+}
+
+fn cap(scenario: &Scenario) -> usize {
+    settings(&Table::at(String::new()), scenario.settings).policy.max_sessions
+}
+
+/// Every fault at every call of a request that it can meet: once, and lasting where once is not enough to fail it.
+fn troubles(calls: &[String]) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    for fault in Fault::ALL {
+        for after in 0..calls.iter().filter(|call| fault.can_meet(call)).count() {
+            troubles.push(Trouble { fault, after, lasts: false });
+            if outcomes(fault).0 == Healed {
+                troubles.push(Trouble { fault, after, lasts: true });
+            }
+        }
+    }
+    troubles
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_at_every_call_of_every_route_ends_well() {
+    let worlds = Arc::new([World::new(at(0), false).await, World::new(at(0), true).await]);
+    let at_once = Arc::new(Semaphore::new(AT_ONCE));
+    let mut cases = JoinSet::new();
+    for scenario in &SCENARIOS {
+        let world = &worlds[usize::from(scenario.many)];
+        let database = Arc::new(database().await);
+        let own = world.copy(&database, "clean").await;
+        let clean = Arc::new(witness(world, &own, scenario, None).await);
+        clean.check(cap(scenario));
+        for trouble in troubles(&clean.calls) {
+            let (database, worlds, clean) = (database.clone(), worlds.clone(), clean.clone());
+            let (name, at_once) = (format!("case-{}", cases.len()), at_once.clone());
+            cases.spawn(async move {
+                let _turn = at_once.acquire().await.unwrap();
+                let world = &worlds[usize::from(scenario.many)];
+                let own = world.copy(&database, &name).await;
+                let seen = witness(world, &own, scenario, Some(trouble)).await;
+                let verdict = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    judge(scenario, trouble, &clean, &seen);
+                }));
+                verdict.map_err(|_| format!("{scenario:?}\n    {trouble:?}"))
+            });
+        }
+    }
+    let verdicts = cases.join_all().await;
+    println!("{} cases", verdicts.len());
+    let bad: Vec<_> = verdicts.into_iter().filter_map(Result::err).collect();
+    assert!(bad.is_empty(), "{} went wrong:\n{}", bad.len(), bad.join("\n"));
+}
+
+/// A call that nobody answers, connections refused included.
+#[tokio::test]
+async fn without_a_database_every_route_says_so() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let world = World::new(at(0), false).await;
+    let database = Table::at(format!("http://{nobody}"));
+    for scenario in SCENARIOS.iter().filter(|scenario| !scenario.many) {
+        let timeouts = Timeouts { backoff: Duration::from_millis(1), ..Timeouts::default() };
+        let database = Table { region: scenario.route.len().to_string(), timeouts, ..database.clone() };
+        let mut service = Service::on(database, scenario.settings);
+        service.now = at(NOW);
+        scenario.call(&world).send(&service).await.problem(503, "store_unavailable");
+    }
+}
+
+#[test]
+fn the_longest_chain_of_calls_fits_into_the_functions_timeout_and_that_into_the_gateways() {
+    let template: Yaml = serde_norway::from_str(include_str!("../../template.yaml")).unwrap();
+    let timeout = &template["Parameters"]["Timeout"];
+    let seconds = |value: &Yaml| Duration::from_secs(value.as_u64().unwrap());
+    let gateway = &template["Resources"]["Integration"]["Properties"]["TimeoutInMillis"];
+    assert!(longest(&Timeouts::default()) < seconds(&timeout["MinValue"]));
+    assert!(seconds(&timeout["MaxValue"]) < Duration::from_millis(gateway.as_u64().unwrap()));
+    assert!(seconds(&timeout["MaxValue"]) <= Duration::from_secs(29));
+}
+
+#[test]
+fn every_route_is_here() {
+    for route in ROUTES.iter().copied() {
+        assert!(SCENARIOS.iter().any(|scenario| scenario.route == route), "{route}");
+    }
+}

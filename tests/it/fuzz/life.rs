@@ -1,0 +1,332 @@
+//! Some users and their sessions: gives the events their names, and holds every answer against what always holds.
+
+use chrono::TimeDelta;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value, json};
+use sessions::session::{EndReason, SessionId, Termination};
+
+use super::plan::{AGENTS, Cut, Delivery, Pick, Plan, Proof};
+use crate::support::{self, Call, ROUTES, Reply, START, Service, admin_token, token};
+
+/// The most sessions a user has, as the settings have it when nothing is set.
+const CAP: usize = 3;
+
+/// Where something panicked, and how often; caught panics are among them.
+pub static PANICS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+
+/// Fails with why it must not be.
+pub type Check = Result<(), String>;
+
+/// The two ways to verify tokens, on one table.
+pub struct Stack {
+    hs256: Service,
+    gateway: Service,
+}
+
+impl Stack {
+    pub async fn start() -> Self {
+        let hs256 = Service::start().await;
+        let gateway = Service::on(hs256.database.clone(), &[("AUTH_MODE", "gateway")]);
+        Self { hs256, gateway }
+    }
+
+    pub fn pass(&mut self) {
+        self.hs256.pass(TimeDelta::seconds(1));
+        self.gateway.now = self.hs256.now;
+    }
+
+    /// Sends an event; no answer may come from a panic but the one that says so.
+    pub async fn send(&self, delivery: &Delivery, event: &str) -> Result<Reply, String> {
+        let panics = || PANICS.lock().unwrap().values().sum::<usize>();
+        let before = panics();
+        let service = if delivery.is_for_gateway() { &self.gateway } else { &self.hs256 };
+        let reply = service.deliver(event).await;
+        if let Some(line) = service.flush_metrics() {
+            serde_json::from_str::<IgnoredAny>(&line).map_err(|error| format!("{error}: {line}"))?;
+        }
+        check_form(&reply)?;
+        if panics() > before && reply.body["code"] != "bad_event" {
+            return Err(format!("a panic, and no word of it: {}", reply.text));
+        }
+        Ok(reply)
+    }
+}
+
+impl Delivery {
+    pub fn is_for_gateway(&self) -> bool {
+        matches!(self, Self::Request(plan) if plan.gateway)
+    }
+
+    /// The route, when nothing was changed about the request.
+    pub fn whole_route(&self) -> Option<&'static str> {
+        match self {
+            Self::Request(plan) if plan.edits.is_empty() && plan.cut.is_none() => Some(ROUTES[plan.route]),
+            _ => None,
+        }
+    }
+}
+
+/// Users, the first of them an admin, and what became of their sessions as the answers told it.
+pub struct Life {
+    users: [String; 4],
+    live: Vec<Known>,
+    ended: Vec<Known>,
+    cursor: String,
+}
+
+/// A session of one of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Known {
+    user: usize,
+    id: SessionId,
+}
+
+impl Life {
+    pub fn new(number: usize) -> Self {
+        let id = |last: usize| (10 * number + last).to_string();
+        let users = [id(1), id(2), id(3), format!("user-{number}@example.com")];
+        Self { users, live: Vec::new(), ended: Vec::new(), cursor: String::new() }
+    }
+
+    /// The text that Lambda delivers.
+    pub async fn compose(&mut self, delivery: &Delivery, stack: &mut Stack) -> String {
+        match delivery {
+            Delivery::Request(plan) => {
+                let mut event = self.request(plan, stack).await;
+                for edit in &plan.edits {
+                    put(&mut event, &edit.at, edit.value.clone());
+                }
+                cut(event.to_string(), plan.cut.as_ref())
+            }
+            Delivery::Alien(value) => value.to_string(),
+            Delivery::Deep { depth, objects, place } => nest(*depth, *objects, place.as_deref()),
+        }
+    }
+
+    async fn request(&mut self, plan: &Plan, stack: &mut Stack) -> Value {
+        let (method, route) = ROUTES[plan.route].split_once(' ').unwrap();
+        // The admin's routes are asked by the admin as a rule, about others as a rule.
+        let of_admin = route.contains("{user_id}");
+        let caller = if of_admin && plan.caller < 3 { 0 } else { plan.caller };
+        let target = if of_admin { plan.target } else { caller };
+        let user = self.users[target].clone();
+        let session = self.session(target, &plan.session, stack).await;
+        let path = route.replace("{user_id}", &user).replace("{session_id}", &session);
+        let query = plan.query.replace("{cursor}", &self.cursor);
+        let mut call = Call::new(method, &format!("{path}?{query}"));
+        if plan.matched && path != route {
+            call = call.with("/pathParameters", json!({"user_id": user, "session_id": session}));
+        }
+        let agent = AGENTS.split('|').nth(plan.device).unwrap();
+        if plan.device.is_multiple_of(2) {
+            call = call.header("user-agent", agent);
+        }
+        if route == "/sessions/create" {
+            let device = json!({"device_fingerprint": plan.device.to_string(), "device_name": agent});
+            call = call.body(&device.to_string());
+        }
+        if let Some(pick) = &plan.named {
+            call = call.header("x-session-id", &self.session(caller, pick, stack).await);
+        }
+        self.prove(call, caller, plan, stack).await.event()
+    }
+
+    /// Adds what proves who is calling.
+    async fn prove(&mut self, call: Call, caller: usize, plan: &Plan, stack: &mut Stack) -> Call {
+        let mut claims = Map::new();
+        claims.insert("sub".into(), self.users[caller].as_str().into());
+        claims.insert("exp".into(), (START + 10_000_000_000).into());
+        if caller == 0 {
+            claims.insert("role".into(), "admin".into());
+        }
+        match &plan.proof {
+            Proof::Missing => return call,
+            Proof::Token { sid: None } | Proof::Bent { .. } => {}
+            Proof::Token { sid: Some(pick) } => {
+                claims.insert("sid".into(), self.session(caller, pick, stack).await.into());
+            }
+            Proof::Claims(extra) => claims.extend(extra.iter().cloned()),
+        }
+        let header = json!({"alg": "HS256", "typ": "JWT"});
+        let mut token: Vec<char> =
+            token::sign(&header, &Value::Object(claims.clone()), token::SECRET).chars().collect();
+        if let Proof::Bent { at, with } = plan.proof {
+            let at = at % token.len();
+            token[at] = with;
+        }
+        let call = call.token(&String::from_iter(token));
+        if !plan.gateway {
+            return call;
+        }
+        // The gateway hands every claim over as text.
+        claims
+            .values_mut()
+            .filter(|value| !value.is_string())
+            .for_each(|value| *value = value.to_string().into());
+        call.with("/requestContext/authorizer", json!({"jwt": {"claims": claims, "scopes": null}}))
+    }
+
+    /// The id of such a session of this user.
+    async fn session(&mut self, user: usize, pick: &Pick, stack: &mut Stack) -> String {
+        match pick {
+            Pick::Live(n) => self.live(user, *n, stack).await.to_string(),
+            Pick::Ended(n) => self.ended(user, *n, stack).await.to_string(),
+            Pick::OfAnother(n) => self.live((user + 1) % self.users.len(), *n, stack).await.to_string(),
+            Pick::Never => "01900000-0000-7000-8000-000000000000".into(),
+            Pick::Junk(text) => text.clone(),
+        }
+    }
+
+    async fn live(&mut self, user: usize, n: usize, stack: &mut Stack) -> SessionId {
+        if let Some(id) = choose(&self.live, user, n) {
+            return id;
+        }
+        let id = stack.hs256.sign_in(&self.users[user], "a device").await.id;
+        self.live.push(Known { user, id });
+        id
+    }
+
+    async fn ended(&mut self, user: usize, n: usize, stack: &mut Stack) -> SessionId {
+        if let Some(id) = choose(&self.ended, user, n) {
+            return id;
+        }
+        let id = self.live(user, n, stack).await;
+        let ending = Termination { at: stack.hs256.now, by: None, reason: EndReason::Logout, note: None };
+        stack.hs256.store().end(&support::user(&self.users[user]), id, &ending).await.unwrap();
+        self.live.retain(|known| known.id != id);
+        self.ended.push(Known { user, id });
+        id
+    }
+
+    /// Takes from an answer what became of whose session, and holds it against what was known.
+    pub fn learn(&mut self, reply: &Reply) -> Check {
+        let shown = sessions(&reply.body);
+        let live = shown.iter().filter(|session| session["is_active"] == true).count();
+        if live > CAP {
+            return Err(format!("{live} live sessions of one user"));
+        }
+        for session in shown {
+            let user = session["user_id"].to_string();
+            // A changed token may be one of a user who is none of ours.
+            if let Some(user) = self.users.iter().position(|known| *known == user.trim_matches('"')) {
+                self.note(Known { user, id: id(&session["id"])? }, session["is_active"] == true)?;
+            }
+        }
+        for evicted in reply.body["evicted"].as_array().into_iter().flatten() {
+            let id = id(evicted)?;
+            if let Some(known) = self.live.iter().find(|known| known.id == id).copied() {
+                self.note(known, false)?;
+            }
+        }
+        let link = reply.headers.get("link").and_then(|link| link.split_once("cursor="));
+        self.cursor = link.and_then(|(_, rest)| rest.split('>').next()).unwrap_or_default().into();
+        Ok(())
+    }
+
+    fn note(&mut self, session: Known, is_live: bool) -> Check {
+        let ended = self.ended.contains(&session);
+        if ended && is_live {
+            return Err(format!("{session:?} had ended and is live again"));
+        }
+        if !ended {
+            self.live.retain(|known| *known != session);
+            if is_live { &mut self.live } else { &mut self.ended }.push(session);
+        }
+        Ok(())
+    }
+
+    /// What the table says of all of them.
+    pub async fn check(&self, stack: &Stack) -> Check {
+        let (store, now) = (stack.hs256.store(), stack.hs256.now);
+        for user in &self.users {
+            let open = store.user_sessions(&support::user(user)).await.map_err(|error| error.to_string())?;
+            let live: Vec<_> = open.live(now, store.policy()).map(|session| session.id).collect();
+            if live.len() > CAP {
+                return Err(format!("{user} has {} live sessions", live.len()));
+            }
+            if let Some(known) = self.ended.iter().find(|known| live.contains(&known.id)) {
+                return Err(format!("{known:?} had ended and is live"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn choose(sessions: &[Known], user: usize, n: usize) -> Option<SessionId> {
+    let own: Vec<_> = sessions.iter().filter(|known| known.user == user).collect();
+    own.get(n % own.len().max(1)).map(|known| known.id)
+}
+
+fn id(value: &Value) -> Result<SessionId, String> {
+    SessionId::parse(value.as_str().unwrap_or_default()).map_err(|error| format!("{value} {error}"))
+}
+
+/// The sessions in an answer, wherever they are.
+fn sessions(body: &Value) -> Vec<&Value> {
+    let lists = [body, &body["sessions"]].into_iter().filter_map(Value::as_array).flatten();
+    lists.chain([body, &body["session"]]).filter(|value| value["is_active"].is_boolean()).collect()
+}
+
+/// What every answer must be, good or bad.
+fn check_form(reply: &Reply) -> Check {
+    let header = |name| reply.headers.get(name).map_or("", String::as_str);
+    let wrong = |what: &str| Err(format!("{what}: {reply:?}"));
+    if (header("x-content-type-options"), header("cache-control")) != ("nosniff", "no-store") {
+        return wrong("neither nosniff nor no-store may be missing");
+    }
+    if serde_json::from_str::<IgnoredAny>(&reply.text).is_err() {
+        return wrong("no JSON");
+    }
+    match (reply.status, header("content-type")) {
+        (200 | 201, "application/json") => Ok(()),
+        (status @ 400..=499, "application/problem+json") => {
+            let is_text = |name| reply.body[name].is_string();
+            let whole = ["type", "title", "detail", "code", "request_id"].into_iter().all(is_text)
+                && reply.body["status"] == status
+                && header("www-authenticate").is_empty() == (status != 401)
+                && header("allow").is_empty() == (status != 405);
+            if whole { Ok(()) } else { wrong("no problem document") }
+        }
+        _ => wrong("no such answer may be"),
+    }
+}
+
+/// Sets or takes away a part of a document; what is in the way becomes an object.
+fn put(document: &mut Value, at: &[String], value: Option<Value>) {
+    let Some((name, rest)) = at.split_first() else {
+        *document = value.unwrap_or_default();
+        return;
+    };
+    if !document.is_object() {
+        *document = json!({});
+    }
+    let fields = document.as_object_mut().unwrap();
+    match (rest, value) {
+        ([], None) => drop(fields.remove(name)),
+        (rest, value) => put(fields.entry(name).or_insert(Value::Null), rest, value),
+    }
+}
+
+/// Lambda delivers nothing but JSON: a cut that leaves none is not made.
+fn cut(event: String, cut: Option<&Cut>) -> String {
+    let Some(Cut { at, length, scrap }) = cut else { return event };
+    let mut characters: Vec<char> = event.chars().collect();
+    let start = at % characters.len();
+    let end = (start + length).min(characters.len());
+    characters.splice(start..end, scrap.chars());
+    let edited = String::from_iter(characters);
+    if serde_json::from_str::<IgnoredAny>(&edited).is_ok() { edited } else { event }
+}
+
+fn nest(depth: usize, objects: bool, place: Option<&str>) -> String {
+    let (open, close) = if objects { ("{\"a\":", "}") } else { ("[", "]") };
+    let nest = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+    let Some(place) = place else { return nest };
+    let mut event = Call::of(ROUTES[0]).token(&admin_token()).event();
+    let at: Vec<_> = place.split('/').map(str::to_owned).collect();
+    put(&mut event, &at, Some("the nest".into()));
+    event.to_string().replace("\"the nest\"", &nest)
+}

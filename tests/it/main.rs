@@ -1,0 +1,26 @@
+//! The tests of the whole service, in one binary: a module a subject. `cargo test admin` runs the module `admin`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admin;
+mod attack;
+mod audit;
+mod auth;
+mod crash;
+mod events;
+mod faults;
+mod fuzz;
+mod interleaving;
+mod isolation;
+mod leaks;
+mod metrics;
+mod model;
+mod openapi;
+mod own;
+mod policy;
+mod race;
+mod start;
+mod store;
+mod template;
+mod ttl;

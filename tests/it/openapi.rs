@@ -1,0 +1,556 @@
+//! openapi.yaml against the code: the routes, the error codes and the answers of the running service.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::support::*;
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::TimeDelta;
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use sessions::http::problem::Code;
+use sessions::session::{Note, SessionId, UserId};
+use tokio::task::JoinSet;
+
+const SID: &str = "01900000-0000-7000-8000-000000000000";
+const USER_ROUTE: &str = "GET /sessions/user/{user_id}";
+const END_USER: &str = "DELETE /sessions/user/{user_id}";
+const END_USER_SESSION: &str = "DELETE /sessions/user/{user_id}/session/{session_id}";
+const CREATE: &str = "POST /sessions/create";
+const CURRENT: &str = "GET /sessions/current";
+const MY_SESSIONS: &str = "GET /sessions/my-sessions";
+const MY_SESSION: &str = "GET /sessions/session/{session_id}";
+const END_MY_SESSION: &str = "DELETE /sessions/session/{session_id}";
+const LOGOUT: &str = "DELETE /sessions/logout";
+const LOGOUT_ALL: &str = "DELETE /sessions/logout-all";
+const DEVICES: &str = "GET /sessions/active-devices-count";
+const ACTIVITY: &str = "POST /sessions/update-activity";
+
+/// openapi.yaml; places in it are JSON pointers.
+pub struct Document {
+    root: Value,
+    /// Those that were needed: each takes a walk through the whole document.
+    validators: RefCell<HashMap<String, Validator>>,
+}
+
+impl Document {
+    pub fn read() -> Self {
+        let root = serde_norway::from_str(include_str!("../../openapi.yaml")).unwrap();
+        Self { root, validators: RefCell::default() }
+    }
+
+    fn get(&self, place: &str) -> Option<&Value> {
+        self.root.pointer(place)
+    }
+
+    /// The place of a part, through references; `None` when it is not there.
+    fn step(&self, place: &str, name: &str) -> Option<String> {
+        let place = format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
+        match self.get(&place)?.get("$ref") {
+            Some(reference) => Some(reference.as_str()?.strip_prefix('#')?.to_owned()),
+            None => Some(place),
+        }
+    }
+
+    fn keys(&self, place: &str) -> BTreeSet<String> {
+        let fields = self.get(place).and_then(Value::as_object);
+        fields.into_iter().flat_map(|fields| fields.keys().cloned()).collect()
+    }
+
+    /// The methods and paths, as [`ROUTES`] spells them.
+    fn routes(&self) -> BTreeSet<String> {
+        let mut routes = BTreeSet::new();
+        for path in self.keys("/paths") {
+            let parts = self.keys(&self.step("/paths", &path).unwrap());
+            let methods = parts.iter().filter(|part| *part != "parameters");
+            routes.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+        }
+        routes
+    }
+
+    fn responses(&self, route: &str) -> String {
+        let (method, path) = route.split_once(' ').unwrap();
+        let operation = self.step("/paths", path).and_then(|path| self.step(&path, &method.to_lowercase()));
+        self.step(&operation.unwrap_or_else(|| panic!("{route} is missing")), "responses").unwrap()
+    }
+
+    /// What is wrong with a value under the schema at this place.
+    fn faults(&self, schema: &str, value: &Value) -> Vec<String> {
+        let mut validators = self.validators.borrow_mut();
+        let validator = validators.entry(schema.to_owned()).or_insert_with(|| self.validator(schema));
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+    }
+
+    fn validator(&self, schema: &str) -> Validator {
+        // The whole document is the schema's resource, so that references resolve.
+        let mut root = self.root.clone();
+        let pointer = schema.replace('{', "%7B").replace('}', "%7D");
+        root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+        root["$ref"] = format!("#{pointer}").into();
+        jsonschema::options().should_validate_formats(true).build(&root).unwrap()
+    }
+
+    /// Every part that has a schema: parameters, headers, bodies.
+    fn with_schema(&self) -> Vec<String> {
+        let mut places = Vec::new();
+        self.visit(&mut |place, value| {
+            if value.get("schema").is_some() {
+                places.push(place.to_owned());
+            }
+        });
+        places
+    }
+
+    fn visit(&self, look: &mut impl FnMut(&str, &Value)) {
+        fn descend(place: &str, value: &Value, look: &mut impl FnMut(&str, &Value)) {
+            look(place, value);
+            let parts: Vec<(String, &Value)> = match value {
+                Value::Object(fields) => fields.iter().map(|(name, part)| (name.clone(), part)).collect(),
+                Value::Array(items) => {
+                    items.iter().enumerate().map(|(i, part)| (i.to_string(), part)).collect()
+                }
+                _ => return,
+            };
+            for (name, part) in parts {
+                descend(&format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")), part, look);
+            }
+        }
+        descend("", &self.root, look);
+    }
+
+    /// The examples of a part, by their names.
+    fn examples(&self, place: &str) -> Vec<(String, Value)> {
+        if let Some(example) = self.get(place).and_then(|part| part.get("example")) {
+            return vec![(String::new(), example.clone())];
+        }
+        let examples = format!("{place}/examples");
+        let value = |name: String| {
+            let example = self.step(&examples, &name).unwrap();
+            let value = self.get(&example).unwrap()["value"].clone();
+            (name, value)
+        };
+        self.keys(&examples).into_iter().map(value).collect()
+    }
+
+    /// The error codes that are documented at all.
+    pub fn codes(&self) -> BTreeSet<String> {
+        let codes = &self.root["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+        codes.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Every route with every status it answers with, and every code where there are codes.
+    fn outcomes(&self) -> BTreeSet<Outcome> {
+        let mut outcomes = BTreeSet::new();
+        for route in ROUTES.iter().copied() {
+            let responses = self.responses(route);
+            for status in self.keys(&responses) {
+                let content = format!("{}/content", self.step(&responses, &status).unwrap());
+                let problem = self.step(&content, "application/problem+json");
+                let codes = match problem {
+                    Some(problem) => self.examples(&problem).into_iter().map(|(code, _)| code).collect(),
+                    None => vec![String::new()],
+                };
+                outcomes.extend(codes.into_iter().map(|code| (route.to_owned(), status.clone(), code)));
+            }
+        }
+        outcomes
+    }
+}
+
+/// A route, a status and, for a problem, its code.
+type Outcome = (String, String, String);
+
+/// The document, and what the service was seen to answer.
+struct Witness {
+    document: Document,
+    seen: RefCell<BTreeSet<Outcome>>,
+}
+
+impl Witness {
+    /// Sends a call of this route and holds the answer against the document.
+    async fn call(&self, service: &Service, route: &str, call: Call) -> Reply {
+        let reply = call.send(service).await;
+        self.hold(route, &reply);
+        reply
+    }
+
+    fn hold(&self, route: &str, reply: &Reply) {
+        let document = &self.document;
+        let told = format!("{route}: {} {}", reply.status, reply.text);
+        let response = document.step(&document.responses(route), &reply.status.to_string());
+        let response = response.unwrap_or_else(|| panic!("not documented: {told}"));
+        let content = document.step(&response, "content").unwrap();
+        assert_eq!(
+            document.keys(&content),
+            BTreeSet::from([reply.headers["content-type"].clone()]),
+            "{told}"
+        );
+        let media = document.step(&content, &reply.headers["content-type"]).unwrap();
+        assert_eq!(document.faults(&format!("{media}/schema"), &reply.body), [""; 0], "{told}");
+        self.hold_headers(&response, reply, &told);
+        let code = reply.body["code"].as_str().unwrap_or_default().to_owned();
+        self.seen.borrow_mut().insert((route.to_owned(), reply.status.to_string(), code));
+    }
+
+    fn hold_headers(&self, response: &str, reply: &Reply, told: &str) {
+        let headers = format!("{response}/headers");
+        let documented = self.document.keys(&headers);
+        for name in reply.headers.keys().filter(|name| *name != "content-type") {
+            let known = documented.iter().any(|known| known.eq_ignore_ascii_case(name));
+            assert!(known, "{name} is not documented: {told}");
+        }
+        for name in documented {
+            let header = self.document.step(&headers, &name).unwrap();
+            let Some(value) = reply.headers.get(&name.to_lowercase()) else {
+                assert_ne!(
+                    self.document.get(&header).unwrap()["required"],
+                    true,
+                    "{name} is missing: {told}"
+                );
+                continue;
+            };
+            let number = value.parse::<u64>().ok().map(Value::from);
+            let value = number.unwrap_or_else(|| value.as_str().into());
+            assert_eq!(self.document.faults(&format!("{header}/schema"), &value), [""; 0], "{name}: {told}");
+        }
+    }
+}
+
+#[test]
+fn the_document_has_the_routes_of_the_table_and_no_others() {
+    assert_eq!(Document::read().routes(), ROUTES.iter().map(ToString::to_string).collect());
+}
+
+#[test]
+fn the_document_has_the_codes_of_the_service_and_no_others() {
+    let codes = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();
+    assert_eq!(Document::read().codes(), codes);
+}
+
+#[test]
+fn examples_fit_their_schemas() {
+    let document = Document::read();
+    let mut count = 0;
+    for place in document.with_schema() {
+        let examples = document.examples(&place);
+        assert!(!examples.is_empty(), "{place} has no example");
+        for (name, value) in examples {
+            assert_eq!(
+                document.faults(&format!("{place}/schema"), &value),
+                [""; 0],
+                "{place} {name}: {value}"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 100, "{count}");
+}
+
+#[test]
+fn every_response_lists_its_codes_and_has_an_example_of_each() {
+    let document = Document::read();
+    for place in document.with_schema().iter().filter(|place| place.ends_with("problem+json")) {
+        let examples = document.examples(place);
+        for (name, value) in &examples {
+            assert_eq!(value["code"], **name, "{place}");
+        }
+        let mut any = examples[0].1.clone();
+        let mut fits = |code: &String| {
+            any["code"] = code.as_str().into();
+            document.faults(&format!("{place}/schema"), &any).is_empty()
+        };
+        let allowed: BTreeSet<_> = document.codes().into_iter().filter(|code| fits(code)).collect();
+        assert_eq!(allowed, examples.into_iter().map(|(name, _)| name).collect(), "{place}");
+    }
+}
+
+#[test]
+fn every_component_is_used() {
+    let document = Document::read();
+    let mut used = BTreeSet::new();
+    document.visit(&mut |_, value| {
+        if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+            assert!(document.get(&reference[1..]).is_some(), "{reference}");
+            used.insert(reference[1..].to_owned());
+        }
+    });
+    for kind in ["parameters", "headers", "responses", "schemas", "examples"] {
+        let place = format!("/components/{kind}");
+        for name in document.keys(&place) {
+            assert!(used.contains(&format!("{place}/{name}")), "{kind} {name}");
+        }
+    }
+}
+
+#[test]
+fn schemas_refuse_what_is_never_answered() {
+    let document = Document::read();
+    let live = document.root["components"]["examples"]["sessions"]["value"][0].clone();
+    let ended = document.root["components"]["examples"]["ended"]["value"]["session"].clone();
+    let with = |session: &Value, name: &str, value: Value| {
+        let mut changed = session.clone();
+        changed[name] = value;
+        changed
+    };
+    let mut short = ended.clone();
+    short.as_object_mut().unwrap().remove("end_note");
+    let wrong = [
+        with(&live, "fingerprint", "x".into()),
+        with(&live, "is_current", true.into()),
+        with(&live, "ended_at", ended["ended_at"].clone()),
+        with(&live, "is_active", false.into()),
+        with(&live, "device_type", "tablet".into()),
+        with(&live, "user_id", "a/b".into()),
+        with(&live, "user_id", (-1).into()),
+        with(&live, "id", 1.into()),
+        with(&live, "created_at", "2026-11-23 18:33:46".into()),
+        with(&ended, "is_active", true.into()),
+        with(&ended, "end_reason", "unknown".into()),
+        with(&ended, "end_reason", "expired".into()),
+        with(&ended, "ended_by", Value::Null),
+        short,
+    ];
+    let faults = |session: &Value| document.faults("/components/schemas/Session", session);
+    assert_eq!((faults(&live), faults(&ended)), (vec![], vec![]));
+    for session in wrong {
+        assert!(!faults(&session).is_empty(), "{session}");
+    }
+}
+
+#[test]
+fn parameters_are_what_the_code_takes() {
+    let document = Document::read();
+    let fits = |name: &str, text: &str| {
+        document.faults(&format!("/components/parameters/{name}/schema"), &text.into()).is_empty()
+    };
+    let characters = || (0..0x180).filter_map(char::from_u32);
+    let users = ["", ".", "..", "...", "a b", &"a".repeat(255), &"a".repeat(256)].map(str::to_owned);
+    for user in characters().map(String::from).chain(users) {
+        assert_eq!(fits("UserId", &user), UserId::parse(&user).is_ok(), "{user:?}");
+    }
+    let ids = ["", "1", SID, &SID.to_uppercase(), &SID.replace('-', ""), &format!("{{{SID}}}"), "profile"];
+    let wrong = [SID.replace('0', "g"), format!("{SID}\n"), SID.replace("7000-8", "70008-")];
+    for id in ids.into_iter().chain(wrong.iter().map(String::as_str)) {
+        assert_eq!(fits("SessionId", id), SessionId::parse(id).is_ok(), "{id:?}");
+    }
+    let around = characters().flat_map(|c| [format!("{c}"), format!("a{c}b"), format!("a{c}")]);
+    for reason in around.chain(["", &"é".repeat(256), &"é".repeat(257)].map(str::to_owned)) {
+        assert_eq!(fits("Reason", &reason), Note::parse(&reason).is_ok(), "{reason:?}");
+    }
+}
+
+#[tokio::test]
+async fn real_answers_are_the_documented_ones_and_all_of_them() {
+    let witness = Witness { document: Document::read(), seen: RefCell::default() };
+    successes_of_an_admin(&witness).await;
+    successes_of_a_user(&witness).await;
+    refusals_of_every_route(&witness).await;
+    refusals_of_tokens(&witness).await;
+    refusals_of_parameters(&witness).await;
+    refusals_of_bodies(&witness).await;
+    unknown_users_and_sessions(&witness).await;
+    failures(&witness).await;
+
+    let mut seen = witness.seen.into_inner();
+    // Only when an operator deletes the item between the read and the write of one request.
+    seen.insert((LOGOUT.into(), "404".into(), "session_not_found".into()));
+    let documented = witness.document.outcomes();
+    let never_seen: Vec<_> = documented.difference(&seen).collect();
+    assert!(never_seen.is_empty(), "{never_seen:?}");
+}
+
+fn admin(route: &str) -> Call {
+    Call::of(route).token(&admin_token())
+}
+
+fn by_74(method: &str, target: &str) -> Call {
+    Call::new(method, target).token(&user_token("74"))
+}
+
+async fn successes_of_an_admin(witness: &Witness) {
+    let mut service = Service::start().await;
+    witness.call(&service, USER_ROUTE, admin(USER_ROUTE)).await.ok();
+    let session = service.sign_in("74", "phone").await;
+    service.sign_in("74", "tablet").await;
+    service.sign_in("auth0|ab", "phone").await;
+    let as_admin = |method, target: &str| Call::new(method, target).token(&admin_token());
+    let targets =
+        ["/sessions/user/74", "/sessions/user/74?limit=1", "/sessions/user/auth0%7Cab?include_inactive=true"];
+    for target in targets {
+        witness.call(&service, USER_ROUTE, as_admin("GET", target)).await.ok();
+    }
+    witness.call(&service, END_USER, as_admin("DELETE", "/sessions/user/74?dry_run=true")).await.ok();
+    let target = format!("/sessions/user/74/session/{}?reason=lost+phone", session.id);
+    for _ in 0..2 {
+        witness.call(&service, END_USER_SESSION, as_admin("DELETE", &target)).await.ok();
+    }
+    witness.call(&service, END_USER, admin(END_USER)).await.ok();
+    witness.call(&service, END_USER, admin(END_USER)).await.ok();
+    service.sign_in("74", "kiosk").await;
+    service.pass(TimeDelta::hours(720));
+    let history = as_admin("GET", "/sessions/user/74?include_inactive=true&limit=2");
+    let reply = witness.call(&service, USER_ROUTE, history).await;
+    assert_eq!((reply.ids().len(), &reply.body[0]["end_reason"]), (2, &json!("expired")));
+    assert!(reply.headers.contains_key("link"));
+}
+
+async fn successes_of_a_user(witness: &Witness) {
+    let service = Service::with(&[("MAX_SESSIONS", "1")]).await;
+    let body =
+        json!({"device_fingerprint": "a", "device_name": "Kiosk", "device_type": "mobile"}).to_string();
+    let create = |body: &str| by_74("POST", "/sessions/create").body(body);
+    for (body, status) in [(body.as_str(), 201), (&body, 200), ("{}", 201)] {
+        assert_eq!(witness.call(&service, CREATE, create(body)).await.status, status);
+    }
+    for target in ["/sessions/my-sessions", "/sessions/my-sessions?include_inactive=true&limit=1"] {
+        witness.call(&service, MY_SESSIONS, by_74("GET", target)).await.ok();
+    }
+    let current = witness.call(&service, CURRENT, by_74("GET", "/sessions/current")).await;
+    let target = format!("/sessions/session/{}", current.ok()["id"].as_str().unwrap());
+    witness.call(&service, DEVICES, by_74("GET", "/sessions/active-devices-count")).await.ok();
+    witness.call(&service, ACTIVITY, by_74("POST", "/sessions/update-activity")).await.ok();
+    witness.call(&service, MY_SESSION, by_74("GET", &target)).await.ok();
+    witness.call(&service, END_MY_SESSION, by_74("DELETE", &target)).await.ok();
+    witness.call(&service, MY_SESSION, by_74("GET", &target)).await.ok();
+    create("").send(&service).await;
+    witness.call(&service, LOGOUT, by_74("DELETE", "/sessions/logout?reason=bye")).await.ok();
+    create("").send(&service).await;
+    witness
+        .call(&service, LOGOUT_ALL, by_74("DELETE", "/sessions/logout-all?exclude_current=true"))
+        .await
+        .ok();
+    witness.call(&service, LOGOUT_ALL, by_74("DELETE", "/sessions/logout-all")).await.ok();
+}
+
+/// Of what every route refuses in the same way.
+async fn refusals_of_every_route(witness: &Witness) {
+    let service = Service::start().await;
+    for route in ROUTES.iter().copied() {
+        let (method, path) = route.split_once(' ').unwrap();
+        let unread = admin(route).with("/rawQueryString", json!("a b"));
+        witness.call(&service, route, unread).await.problem(400, "bad_event");
+        let other = Call::of(&format!("PUT {path}"));
+        witness.call(&service, route, other).await.problem(405, "method_not_allowed");
+        if method != "POST" {
+            witness.call(&service, route, admin(route).body("{}")).await.problem(400, "unexpected_body");
+        }
+        if path.contains('{') {
+            let slash = admin(&format!("{route}/more"));
+            witness.call(&service, route, slash).await.problem(404, "route_not_found");
+        }
+        if path.contains("{user_id}") {
+            let user = Call::of(route).token(&user_token("75"));
+            witness.call(&service, route, user).await.problem(403, "admin_only");
+            let own = Call::of(route).token(&token::token("74", Some("admin"), None, START + 1000));
+            witness.call(&service, route, own).await.problem(400, "own_sessions");
+        }
+    }
+}
+
+async fn refusals_of_tokens(witness: &Witness) {
+    let service = Service::start().await;
+    let signed = |claims: Value| token::sign(&json!({"alg": "HS256"}), &claims, token::SECRET);
+    let tokens = [
+        ("x".into(), "token_malformed"),
+        (token::token("74", None, None, START - 1), "token_expired"),
+        (signed(json!({"sub": "74", "exp": START + 1000, "nbf": START + 900})), "token_not_yet_valid"),
+        (token::sign(&json!({"alg": "HS256"}), &json!({}), &"0".repeat(32)), "token_invalid"),
+        (signed(json!({"exp": START + 1000})), "token_names_no_user"),
+        (token::token("1", Some("admin"), Some(SID), START + 1000), "session_ended"),
+    ];
+    for route in ROUTES.iter().copied() {
+        witness.call(&service, route, Call::of(route)).await.problem(401, "token_missing");
+        for (token, code) in &tokens {
+            witness.call(&service, route, Call::of(route).token(token)).await.problem(401, code);
+        }
+    }
+    for route in [CURRENT, ACTIVITY] {
+        witness.call(&service, route, admin(route)).await.problem(401, "no_current_session");
+    }
+}
+
+async fn refusals_of_parameters(witness: &Witness) {
+    let service = Service::start().await;
+    let queries = [
+        ("reason=%00", "bad_reason"),
+        ("reason=a&reason=b", "bad_parameter"),
+        ("limit=0", "bad_limit"),
+        ("limit=1&limit=2", "bad_parameter"),
+        ("cursor=x", "bad_cursor"),
+        ("dry_run=1", "bad_boolean"),
+        ("exclude_current=1", "bad_boolean"),
+        ("include_inactive=1", "bad_boolean"),
+    ];
+    for route in ROUTES.iter().copied() {
+        for (query, code) in queries.iter().filter(|(query, _)| takes(&witness.document, route, query)) {
+            let call = admin(&format!("{route}?{query}"));
+            witness.call(&service, route, call).await.problem(400, code);
+        }
+        for (name, code) in [("{user_id}", "bad_user_id"), ("{session_id}", "bad_session_id")] {
+            if route.contains(name) {
+                let call = admin(&route.replace(name, "%00"));
+                witness.call(&service, route, call).await.problem(400, code);
+            }
+        }
+    }
+    let unknown = by_74("DELETE", "/sessions/logout-all?exclude_current=true");
+    witness.call(&service, LOGOUT_ALL, unknown).await.problem(409, "current_session_unknown");
+}
+
+/// Whether a route has the parameter that a query begins with.
+fn takes(document: &Document, route: &str, query: &str) -> bool {
+    let operation = document.responses(route).replace("/responses", "");
+    let parameters = document.get(&operation).unwrap()["parameters"].as_array().cloned().unwrap_or_default();
+    let name = |parameter: &Value| {
+        let reference = parameter["$ref"].as_str().unwrap();
+        document.get(&reference[1..]).unwrap()["name"].as_str().unwrap().to_owned()
+    };
+    parameters.iter().any(|parameter| query.starts_with(&name(parameter)))
+}
+
+async fn refusals_of_bodies(witness: &Witness) {
+    let service = Service::start().await;
+    let large = json!({"x": "x".repeat(16 * 1024)}).to_string();
+    for route in [CREATE, ACTIVITY] {
+        witness.call(&service, route, admin(route).body("[")).await.problem(400, "bad_body");
+        witness.call(&service, route, admin(route).body(&large)).await.problem(413, "body_too_large");
+        let text = admin(route).body("x").header("content-type", "text/plain");
+        witness.call(&service, route, text).await.problem(415, "body_not_json");
+    }
+}
+
+async fn unknown_users_and_sessions(witness: &Witness) {
+    let service = Service::start().await;
+    witness.call(&service, END_USER_SESSION, admin(END_USER_SESSION)).await.problem(404, "session_not_found");
+    for route in [MY_SESSION, END_MY_SESSION] {
+        witness.call(&service, route, admin(route)).await.problem(404, "session_not_found");
+    }
+    witness.call(&service, LOGOUT, admin(LOGOUT)).await.problem(404, "nothing_to_log_out");
+    let service = Service::with(&[("UNKNOWN_USERS", "not_found")]).await;
+    for route in [USER_ROUTE, END_USER, END_USER_SESSION] {
+        witness.call(&service, route, admin(route)).await.problem(404, "user_not_found");
+    }
+}
+
+async fn failures(witness: &Witness) {
+    let broken = Service::start().await;
+    let text = |text: &str| AttributeValue::S(text.into());
+    let session = format!("session#{}", SessionId::parse(SID).unwrap());
+    let put = broken.client().put_item().table_name(&broken.database.table).item("user_id", text("74"));
+    put.item("sk", text(&session)).item("live_sk", text(&session)).send().await.unwrap();
+    let down = Arc::new(Service::on(nowhere(), &[]));
+    let mut waiting = JoinSet::new();
+    for route in ROUTES.iter().copied() {
+        let token = if route.contains("{user_id}") { admin_token() } else { user_token("74") };
+        let call = || Call::of(route).token(&token);
+        witness.call(&broken, route, call()).await.problem(500, "internal_error");
+        // Side by side, since each tries again for a while.
+        let (down, call) = (down.clone(), call());
+        waiting.spawn(async move { (route, call.send(&down).await) });
+    }
+    for (route, reply) in waiting.join_all().await {
+        reply.problem(503, "store_unavailable");
+        witness.hold(route, &reply);
+    }
+}

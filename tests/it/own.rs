@@ -1,0 +1,414 @@
+//! What users do with their own sessions: the contract, over whole events.
+
+use crate::support::*;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sessions::session::SessionId;
+
+const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Safari/537.36";
+const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 \
+                      (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1";
+const LINUX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+
+/// A browser with a token of its own.
+struct Browser {
+    agent: &'static str,
+    token: String,
+}
+
+impl Browser {
+    /// User 74 with this browser; `salt` makes the token differ from any other.
+    fn new(agent: &'static str, salt: i64) -> Self {
+        Self { agent, token: token::token("74", None, None, START + 9_000_000_000 + salt) }
+    }
+
+    fn call(&self, method: &str, target: &str) -> Call {
+        Call::new(method, target).token(&self.token).header("user-agent", self.agent)
+    }
+
+    async fn sign_in(&self, service: &mut Service) -> Reply {
+        service.pass(TimeDelta::seconds(1));
+        self.call("POST", "/sessions/create").body("{}").send(service).await
+    }
+
+    /// Signs in and switches to a token that carries the session, as a backend that issues tokens would.
+    async fn sign_in_with_sid(&mut self, service: &mut Service) -> String {
+        let id = self.sign_in(service).await.body["id"].as_str().unwrap().to_owned();
+        self.token = token::token("74", None, Some(&id), START + 9_000_000_000);
+        id
+    }
+
+    async fn get(&self, service: &Service, target: &str) -> Reply {
+        self.call("GET", target).send(service).await
+    }
+
+    async fn delete(&self, service: &Service, target: &str) -> Reply {
+        self.call("DELETE", target).send(service).await
+    }
+
+    async fn is_signed_in(&self, service: &Service) -> bool {
+        match self.get(service, "/sessions/current").await.status {
+            200 => true,
+            401 => false,
+            other => panic!("{other}"),
+        }
+    }
+}
+
+fn id(reply: &Reply) -> String {
+    reply.body["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_sign_in_names_the_device_from_the_headers_and_the_address_from_the_gateway() {
+    let service = Service::start().await;
+    let body = json!({
+        "device_fingerprint": "f1",
+        "device_name": WINDOWS.chars().take(100).collect::<String>(),
+        "device_type": "web",
+        "browser": "Netscape",
+        "ip_address": "unknown",
+        "unknown_field": {"is": "ignored"},
+    });
+    let call = Call::new("POST", "/sessions/create").token(&user_token("74")).header("user-agent", IPHONE);
+    let reply = call.header("x-forwarded-for", "203.0.113.1").body(&body.to_string()).send(&service).await;
+
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    let id = id(&reply);
+    assert_eq!(
+        reply.body,
+        json!({
+            "id": id,
+            "user_id": 74,
+            "device_name": "Safari on iPhone",
+            "device_type": "mobile",
+            "browser": "Safari",
+            "os": "iOS",
+            "ip_address": "198.51.100.7",
+            "created_at": "2040-01-01T00:00:00.000Z",
+            "last_activity": "2040-01-01T00:00:00.000Z",
+            "expires_at": "2040-01-31T00:00:00.000Z",
+            "is_active": true,
+            "is_current": true,
+            "evicted": [],
+        })
+    );
+    assert_eq!(service.get("/sessions/user/74", &admin_token()).await.ids(), [id]);
+}
+
+#[tokio::test]
+async fn every_field_of_a_sign_in_may_be_missing() {
+    let service = Service::start().await;
+    for (user, body) in
+        [("74", ""), ("75", "{}"), ("76", r#"{"device_name": null, "device_fingerprint": ""}"#)]
+    {
+        let call = Call::new("POST", "/sessions/create").token(&user_token(user)).body(body);
+        let reply = call.send(&service).await;
+        assert_eq!((reply.status, &reply.body["device_name"]), (201, &json!("Unknown device")), "{body}");
+        assert_eq!(reply.body["device_type"], "web");
+    }
+}
+
+#[tokio::test]
+async fn the_same_fingerprint_refreshes_and_another_users_is_another() {
+    let mut service = Service::start().await;
+    let body = json!({"device_fingerprint": "the same"});
+    let first = service.post("/sessions/create", &user_token("74"), body.clone()).await;
+    service.pass(TimeDelta::hours(1));
+    let again = service.post("/sessions/create", &user_token("74"), body.clone()).await;
+    let other = service.post("/sessions/create", &user_token("75"), body).await;
+    assert_eq!((first.status, again.status, other.status), (201, 200, 201));
+    assert_eq!(id(&first), id(&again));
+    assert_eq!(again.body["last_activity"], "2040-01-01T01:00:00.000Z");
+    assert_eq!(again.body["expires_at"], "2040-01-31T01:00:00.000Z");
+    assert_ne!(id(&first), id(&other));
+}
+
+#[tokio::test]
+async fn without_a_fingerprint_a_repeat_with_the_same_token_and_browser_refreshes() {
+    let mut service = Service::start().await;
+    let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 1));
+    let first = windows.sign_in(&mut service).await;
+    let repeat = windows.sign_in(&mut service).await;
+    let other_browser = iphone.sign_in(&mut service).await;
+    let other_token = Browser::new(WINDOWS, 2).sign_in(&mut service).await;
+    assert_eq!([first.status, repeat.status, other_browser.status, other_token.status], [201, 200, 201, 201]);
+    assert_eq!(id(&first), id(&repeat));
+}
+
+#[tokio::test]
+async fn over_the_cap_the_oldest_is_evicted_and_told() {
+    let mut service = Service::with(&[("MAX_SESSIONS", "2")]).await;
+    let browsers = [Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2), Browser::new(LINUX, 3)];
+    let mut ids = Vec::new();
+    for browser in &browsers {
+        let reply = browser.sign_in(&mut service).await;
+        ids.push(id(&reply));
+        let evicted = if ids.len() == 3 { json!([ids[0]]) } else { json!([]) };
+        assert_eq!((reply.status, &reply.body["evicted"]), (201, &evicted));
+    }
+    assert!(!browsers[0].is_signed_in(&service).await);
+    assert!(browsers[1].is_signed_in(&service).await && browsers[2].is_signed_in(&service).await);
+    let history = browsers[2].get(&service, "/sessions/my-sessions?include_inactive=true").await;
+    assert_eq!(history.body[2]["end_reason"], "evicted");
+    assert_eq!(history.body[2]["ended_by"], 74);
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_fit_are_refused() {
+    let service = Service::start().await;
+    let nested = format!("{}{}", r#"{"x":"#.repeat(500), "}".repeat(500));
+    let large = json!({"device_name": "x".repeat(200_000)}).to_string();
+    let cases = [
+        ("{", 400, "bad_body"),
+        ("[]", 400, "bad_body"),
+        ("null", 400, "bad_body"),
+        ("\"text\"", 400, "bad_body"),
+        ("{} {}", 400, "bad_body"),
+        (&nested, 400, "bad_body"),
+        (r#"{"device_name": 5}"#, 400, "bad_body"),
+        (r#"{"device_fingerprint": ["a"]}"#, 400, "bad_body"),
+        (r#"{"device_type": {}}"#, 400, "bad_body"),
+        (r#"{"browser": true}"#, 400, "bad_body"),
+        (&large, 413, "body_too_large"),
+    ];
+    for (body, status, code) in cases {
+        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body(body);
+        let reply = call.send(&service).await;
+        let start: String = body.chars().take(40).collect();
+        let detail = reply.problem(status, code);
+        if let Some(field) = start
+            .strip_prefix("{\"")
+            .and_then(|rest| rest.split('"').next())
+            .filter(|_| code == "bad_body" && body != nested)
+        {
+            assert!(detail.starts_with(field), "{start}: {detail}");
+        }
+    }
+    let form = Call::new("POST", "/sessions/create").token(&user_token("74")).body("a=b");
+    let form = form.header("content-type", "application/x-www-form-urlencoded").send(&service).await;
+    form.problem(415, "body_not_json");
+    assert_eq!(service.get("/sessions/user/74", &admin_token()).await.text, "[]");
+}
+
+#[tokio::test]
+async fn base64_bodies_are_read_and_broken_ones_refused() {
+    use base64::Engine;
+    let service = Service::start().await;
+    let base64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let send = |body: String| {
+        let call = Call::new("POST", "/sessions/create").token(&user_token("74"));
+        call.body(&body).with("/isBase64Encoded", json!(true))
+    };
+    let reply = send(base64(br#"{"device_name": "Kiosk"}"#)).send(&service).await;
+    assert_eq!((reply.status, &reply.body["device_name"]), (201, &json!("Kiosk")));
+    send(base64(b"{\"device_name\": \"\xff\xfe\"}")).send(&service).await.problem(400, "bad_body");
+    let broken = send("*** not base64 ***".into()).send(&service).await;
+    broken.problem(400, "bad_event");
+}
+
+#[tokio::test]
+async fn names_that_clients_choose_are_cleaned_and_cut() {
+    let service = Service::start().await;
+    let name = format!("a\u{0}b\r\nc\u{1b}[31m {}", "é".repeat(10_000));
+    let body = json!({"device_name": name.chars().take(5_000).collect::<String>(), "browser": "x\ny"});
+    let reply = service.post("/sessions/create", &user_token("74"), body).await;
+    let kept = reply.body["device_name"].as_str().unwrap();
+    assert!(kept.starts_with("a b c [31m éé") && kept.chars().count() == 100, "{kept}");
+    assert_eq!(reply.body["browser"], "x y");
+}
+
+#[tokio::test]
+async fn my_sessions_marks_the_current_one() {
+    let mut service = Service::start().await;
+    let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
+    let (a, b) = (id(&windows.sign_in(&mut service).await), id(&iphone.sign_in(&mut service).await));
+    let identity = |reply: &Reply| -> Vec<(String, bool)> {
+        let mark = |s: &Value| (s["id"].as_str().unwrap().to_owned(), s["is_current"].as_bool().unwrap());
+        reply.ok().as_array().unwrap().iter().map(mark).collect()
+    };
+    for target in ["/sessions/my-sessions", "/sessions/my-sessions?include_inactive=true"] {
+        assert_eq!(identity(&windows.get(&service, target).await), [(b.clone(), false), (a.clone(), true)]);
+        assert_eq!(identity(&iphone.get(&service, target).await), [(b.clone(), true), (a.clone(), false)]);
+    }
+    let page = windows.get(&service, "/sessions/my-sessions?limit=1").await;
+    assert!(
+        page.headers["link"].starts_with("</sessions/my-sessions?include_inactive=false&limit=1&cursor=")
+    );
+    let cursor = page.headers["link"].split("cursor=").nth(1).unwrap().split('>').next().unwrap();
+    let next = windows.get(&service, &format!("/sessions/my-sessions?cursor={cursor}")).await;
+    assert_eq!(next.ids(), [a]);
+    let others = service.get(&format!("/sessions/my-sessions?cursor={cursor}"), &user_token("75")).await;
+    others.problem(400, "bad_cursor");
+}
+
+#[tokio::test]
+async fn the_current_session_is_told_by_sid_header_token_and_agent_in_that_order() {
+    let mut service = Service::start().await;
+    let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
+    let (a, b) = (id(&windows.sign_in(&mut service).await), id(&iphone.sign_in(&mut service).await));
+    let sid_a = token::token("74", None, Some(&a), START + 100_000);
+    let renewed = user_token("74");
+    let current = async |token: &str, agent: &str, header: Option<&str>| {
+        let mut call = Call::new("GET", "/sessions/current").token(token).header("user-agent", agent);
+        if let Some(named) = header {
+            call = call.header("x-session-id", named);
+        }
+        let reply = call.send(&service).await;
+        (reply.status == 200).then(|| id(&reply))
+    };
+    let (a, b) = (Some(a), Some(b));
+    // The sid wins over a header, over the token it was opened with, and over the agent.
+    assert_eq!(current(&sid_a, IPHONE, b.as_deref()).await, a);
+    // The header wins over the token and the agent, and is not made up for when it is wrong.
+    assert_eq!(current(&windows.token, WINDOWS, b.as_deref()).await, b);
+    assert_eq!(current(&windows.token, WINDOWS, Some("nonsense")).await, None);
+    assert_eq!(
+        current(&windows.token, WINDOWS, Some(&SessionId::new(at(0), [3; 10]).to_string())).await,
+        None
+    );
+    // The token wins over the agent.
+    assert_eq!(current(&windows.token, IPHONE, None).await, a);
+    // A renewed token is told by its agent, as long as that is the only one.
+    assert_eq!(current(&renewed, IPHONE, None).await, b);
+    assert_eq!(current(&renewed, LINUX, None).await, None);
+    let second = Browser::new(IPHONE, 3);
+    let call = second.call("POST", "/sessions/create").body("{}").send(&service).await;
+    assert_eq!(call.status, 201);
+    assert_eq!(current(&renewed, IPHONE, None).await, None);
+}
+
+#[tokio::test]
+async fn a_device_is_out_when_its_session_has_ended_or_was_not_used_in_time() {
+    let mut service = Service::with(&[("IDLE_TIMEOUT_HOURS", "1")]).await;
+    let mut browser = Browser::new(WINDOWS, 1);
+    let id = browser.sign_in_with_sid(&mut service).await;
+    assert!(browser.is_signed_in(&service).await);
+    service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
+    let reply = browser.get(&service, "/sessions/current").await;
+    assert_eq!(reply.problem(401, "session_ended"), "Session has ended");
+
+    let mut browser = Browser::new(WINDOWS, 2);
+    browser.sign_in_with_sid(&mut service).await;
+    service.pass(TimeDelta::seconds(3599));
+    browser.call("POST", "/sessions/update-activity").send(&service).await.ok();
+    service.pass(TimeDelta::seconds(3599));
+    assert!(browser.is_signed_in(&service).await);
+    service.pass(TimeDelta::seconds(1));
+    assert!(!browser.is_signed_in(&service).await);
+}
+
+#[tokio::test]
+async fn nobody_is_signed_in_without_a_session() {
+    let service = Service::start().await;
+    let browser = Browser::new(WINDOWS, 1);
+    let reply = browser.get(&service, "/sessions/current").await;
+    assert_eq!(reply.problem(401, "no_current_session"), "No active session found");
+    let reply = browser.delete(&service, "/sessions/logout").await;
+    assert_eq!(reply.problem(404, "nothing_to_log_out"), "No active session found");
+    browser.call("POST", "/sessions/update-activity").send(&service).await.problem(401, "no_current_session");
+}
+
+#[tokio::test]
+async fn owners_see_and_end_their_sessions() {
+    let mut service = Service::start().await;
+    let browser = Browser::new(WINDOWS, 1);
+    let own = id(&browser.sign_in(&mut service).await);
+    let shown = browser.get(&service, &format!("/sessions/session/{own}")).await;
+    assert_eq!((&shown.ok()["id"], &shown.body["is_current"]), (&json!(own), &json!(true)));
+    let ended = browser.delete(&service, &format!("/sessions/session/{own}?reason=old+laptop")).await;
+    assert_eq!(ended.ok()["success"], true);
+    let session = &ended.body["session"];
+    assert_eq!(
+        (&session["end_reason"], &session["end_note"]),
+        (&json!("revoked_by_user"), &json!("old laptop"))
+    );
+    assert_eq!(session["ended_by"], 74);
+    let repeat = browser.delete(&service, &format!("/sessions/session/{own}?reason=again")).await;
+    assert_eq!(repeat.ok()["session"]["end_note"], "old laptop");
+    let shown = browser.get(&service, &format!("/sessions/session/{own}")).await;
+    assert_eq!(shown.ok()["is_active"], false);
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_current_session_alone() {
+    let mut service = Service::start().await;
+    let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
+    let gone = id(&windows.sign_in(&mut service).await);
+    iphone.sign_in(&mut service).await;
+    let reply = windows.delete(&service, "/sessions/logout").await;
+    assert_eq!(
+        (&reply.ok()["session"]["id"], &reply.body["session"]["end_reason"]),
+        (&json!(gone), &json!("logout"))
+    );
+    assert!(!windows.is_signed_in(&service).await && iphone.is_signed_in(&service).await);
+    windows.delete(&service, "/sessions/logout").await.problem(404, "nothing_to_log_out");
+}
+
+#[tokio::test]
+async fn logging_out_everywhere_can_leave_the_current_session() {
+    let mut service = Service::start().await;
+    let (windows, iphone, linux) =
+        (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2), Browser::new(LINUX, 3));
+    for browser in [&windows, &iphone, &linux] {
+        browser.sign_in(&mut service).await;
+    }
+    let reply = iphone.delete(&service, "/sessions/logout-all?exclude_current=true").await;
+    assert_eq!((&reply.ok()["revoked"], &reply.body["logged_out_count"]), (&json!(2), &json!(2)));
+    assert_eq!(reply.body["sessions"][0]["end_reason"], "logout_all");
+    assert!(iphone.is_signed_in(&service).await && !windows.is_signed_in(&service).await);
+    let reply = iphone.delete(&service, "/sessions/logout-all").await;
+    assert_eq!((&reply.ok()["revoked"], &reply.body["sessions"][0]["is_current"]), (&json!(1), &json!(true)));
+    assert!(!iphone.is_signed_in(&service).await);
+}
+
+#[tokio::test]
+async fn nothing_ends_when_the_session_to_leave_out_is_not_known() {
+    let mut service = Service::start().await;
+    let (windows, unknown) = (Browser::new(WINDOWS, 1), Browser::new(LINUX, 2));
+    windows.sign_in(&mut service).await;
+    let call = || unknown.call("DELETE", "/sessions/logout-all?exclude_current=true");
+    let wrong = SessionId::new(at(0), [1; 10]).to_string();
+    for call in [call(), call().header("x-session-id", "nonsense"), call().header("x-session-id", &wrong)] {
+        let reply = call.send(&service).await;
+        let detail = reply.problem(409, "current_session_unknown");
+        assert!(detail.contains("sid") && detail.contains("X-Session-Id"), "{detail}");
+    }
+    assert!(windows.is_signed_in(&service).await);
+}
+
+#[tokio::test]
+async fn devices_are_counted_by_both_names() {
+    let mut service = Service::start().await;
+    let browser = Browser::new(WINDOWS, 1);
+    let count =
+        async |service: &Service| browser.get(service, "/sessions/active-devices-count").await.ok().clone();
+    assert_eq!(count(&service).await, json!({"active_devices": 0, "count": 0}));
+    browser.sign_in(&mut service).await;
+    Browser::new(IPHONE, 2).sign_in(&mut service).await;
+    assert_eq!(count(&service).await, json!({"active_devices": 2, "count": 2}));
+    service.pass(TimeDelta::hours(720));
+    assert_eq!(count(&service).await, json!({"active_devices": 0, "count": 0}));
+}
+
+#[tokio::test]
+async fn activity_moves_within_its_interval_and_stops_with_the_session() {
+    let mut service = Service::start().await;
+    let browser = Browser::new(WINDOWS, 1);
+    let id = id(&browser.sign_in(&mut service).await);
+    let touch = async |service: &Service, body: &str| {
+        browser.call("POST", "/sessions/update-activity").body(body).send(service).await
+    };
+    service.pass(TimeDelta::seconds(299));
+    assert_eq!(touch(&service, "").await.ok()["last_activity"], "2040-01-01T00:00:01.000Z");
+    service.pass(TimeDelta::seconds(1));
+    let moved = touch(&service, "{}").await;
+    assert_eq!(
+        (&moved.ok()["last_activity"], &moved.body["is_current"]),
+        (&json!("2040-01-01T00:05:01.000Z"), &json!(true))
+    );
+    touch(&service, "[").await.problem(400, "bad_body");
+    service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
+    service.pass(TimeDelta::hours(1));
+    assert_eq!(touch(&service, "").await.status, 401);
+}

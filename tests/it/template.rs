@@ -1,0 +1,56 @@
+//! template.yaml against the code: what the gateway lets through is what the function answers.
+
+use std::collections::BTreeSet;
+
+use crate::support::*;
+use serde_norway::Value;
+
+fn template() -> Value {
+    serde_norway::from_str(include_str!("../../template.yaml")).unwrap()
+}
+
+fn function() -> Value {
+    template()["Resources"]["Function"]["Properties"].clone()
+}
+
+#[test]
+fn the_gateway_has_the_routes_of_the_contract() {
+    let resources = template()["Resources"].as_mapping().unwrap().clone();
+    let routes = resources.values().filter(|resource| resource["Type"] == "AWS::ApiGatewayV2::Route");
+    let keys: Vec<_> =
+        routes.map(|route| route["Properties"]["RouteKey"].as_str().unwrap().to_owned()).collect();
+    let settings =
+        template()["Resources"]["Stage"]["Properties"]["RouteSettings"].as_mapping().unwrap().clone();
+    assert!(
+        settings.keys().all(|key| keys.iter().any(|route| key == route)),
+        "settings of a route that is none"
+    );
+    assert_eq!(keys.len(), ROUTES.len());
+    assert_eq!(BTreeSet::from_iter(keys), ROUTES.iter().map(ToString::to_string).collect());
+}
+
+#[test]
+fn the_function_can_start_with_the_environment_it_gets() {
+    let variables = function()["Environment"]["Variables"].as_mapping().unwrap().clone();
+    let parameters = template()["Parameters"].clone();
+    let default = |name: &str| -> Option<String> {
+        let Value::Tagged(tagged) = variables.get(name)? else { return None };
+        match &parameters[tagged.value.as_str().unwrap_or_default()]["Default"] {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            // The table's name, and the secrets, which hang on a condition.
+            _ => Some("what CloudFormation puts here, 32 bytes".into()),
+        }
+    };
+    let lambda = |name: &str| name.starts_with("AWS_").then(|| "from Lambda".to_owned());
+    let from_template =
+        sessions::config::Config::from_vars(&|name| default(name).or_else(|| lambda(name))).unwrap();
+    let on_its_own = settings(&nowhere(), &[]);
+    assert_eq!(from_template.policy, on_its_own.policy, "the defaults of both are the same");
+    for name in variables.keys() {
+        assert!(
+            include_str!("../../src/config.rs").contains(name.as_str().unwrap()),
+            "{name:?} is read by nobody"
+        );
+    }
+}
