@@ -530,20 +530,21 @@ function common(template, session) {
   return row;
 }
 
-/** `who` is empty for those who may not know it. */
+/** `who` is empty where the service does not say it: only admins see which admin it was. */
 const HOW = {
   revoked_by_admin: (who) => (who ? `Ended by ${who} as admin` : "Ended by an admin"),
   revoked_by_service: () => "Ended by the back end",
-  revoked_by_user: (who) => `Ended by ${who || "the user"}`,
-  logout: (who) => `Signed out by ${who || "the user"}`,
-  logout_all: (who) => `Signed out by ${who || "the user"}, with other devices`,
+  revoked_by_user: (who) => `Ended by ${who}`,
+  logout: (who) => `Signed out by ${who}`,
+  logout_all: (who) => `Signed out by ${who}, with other devices`,
   evicted: () => "Gave way to a newer sign-in",
   expired: () => "Expired",
 };
 
-function howEnded({ end_reason: reason, ended_by: by }) {
-  const you = String(by) === String(claims().sub);
-  return HOW[reason]?.(you ? "you" : by && `user ${by}`) ?? reason;
+function howEnded({ end_reason: reason, ended_by: by, user_id: owner }) {
+  const id = by ?? (["revoked_by_user", "logout", "logout_all"].includes(reason) ? owner : null);
+  const you = String(id) === String(claims().sub);
+  return HOW[reason]?.(you ? "you" : id && `user ${id}`) ?? reason;
 }
 
 // ---------------------------------------------------------------- ending
@@ -606,9 +607,8 @@ function endMarked(users) {
         sum += sessionsOf(problem.ended);
         left = problem.remaining.map(String);
         showEnding(left.map((user) => item(`User ${user}`)));
-        const rest = userCount(left.length);
-        describe({ title: `End the sessions of ${rest} more?`, text: "Not signed out yet:", confirm: "Try again" });
-        problem.message += ` (${userCount(users.length - left.length)} signed out, ${rest} left)`;
+        describe({ title: "End the remaining sessions?", text: "These users are still signed in:", confirm: "Try again" });
+        problem.message += ` (${userCount(users.length - left.length)} signed out, ${userCount(left.length)} left)`;
         refresh();
         throw problem;
       }
