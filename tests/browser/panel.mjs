@@ -352,13 +352,14 @@ try {
       await see("This device", devices());
       await rows(devices(), 1);
       await see(/^\w+ on Linux$/, devices());
+      return page.evaluate(() => sessionStorage.getItem("token"));
     };
-    await signInAs74();
+    const first = await signInAs74();
     await fetch(`${API}/sessions/user/74`, { method: "DELETE", headers: { Authorization: `Bearer ${admin}` } });
     // A token of the second of the ending may be refused.
     const second = Math.floor(Date.now() / 1000);
     await until(() => Math.floor(Date.now() / 1000) > second);
-    await signInAs74();
+    assert.notEqual(await signInAs74(), first);
     await signInWith(admin);
   });
 
