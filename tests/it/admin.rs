@@ -1,6 +1,7 @@
 //! What an admin does with another user's sessions: the contract, over whole events.
 
 use crate::support::*;
+use aws_sdk_dynamodb::types::AttributeValue::{L, N, Ss};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ fn end(id: &str) -> String {
 }
 
 #[tokio::test]
-async fn lists_live_sessions_newest_first_as_a_bare_array() {
+async fn a_list_is_a_bare_array_of_live_sessions_newest_first() {
     let mut service = Service::start().await;
     let older = service.sign_in("74", "older").await;
     let newer = service.sign_in("74", "newer").await;
@@ -39,7 +40,7 @@ async fn lists_live_sessions_newest_first_as_a_bare_array() {
 }
 
 #[tokio::test]
-async fn unknown_users_are_not_found_where_every_user_is_registered() {
+async fn unknown_users_are_not_found_when_the_setting_says_so() {
     let mut service = Service::with(&[("UNKNOWN_USERS", "not_found")]).await;
     let gone = service.sign_in("74", "phone").await;
     let targets = ["/sessions/user/75", "/sessions/user/75?include_inactive=true"];
@@ -67,7 +68,7 @@ async fn unknown_users_are_not_found_where_every_user_is_registered() {
 }
 
 #[tokio::test]
-async fn user_ids_are_numbers_only_where_the_number_is_the_id() {
+async fn a_user_id_is_a_number_only_when_the_number_is_the_id() {
     let mut service = Service::start().await;
     let max = (1_u64 << 53).to_string();
     let ids = [
@@ -86,7 +87,7 @@ async fn user_ids_are_numbers_only_where_the_number_is_the_id() {
 }
 
 #[tokio::test]
-async fn ends_one_session_and_the_next_list_does_not_show_it() {
+async fn an_ended_session_is_not_in_the_next_list() {
     let mut service = Service::start().await;
     let (kept, ended) = (service.sign_in("74", "kept").await, service.sign_in("74", "ended").await);
     service.pass(TimeDelta::seconds(5));
@@ -108,7 +109,7 @@ async fn ends_one_session_and_the_next_list_does_not_show_it() {
 }
 
 #[tokio::test]
-async fn a_repeat_succeeds_and_hands_back_the_first_receipt() {
+async fn a_repeated_ending_succeeds_and_returns_the_first_receipt() {
     let mut service = Service::start().await;
     let target = end(&service.sign_in("74", "phone").await.id.to_string());
     let first =
@@ -123,7 +124,7 @@ async fn a_repeat_succeeds_and_hands_back_the_first_receipt() {
 }
 
 #[tokio::test]
-async fn an_expired_session_is_not_live_and_keeps_its_own_ending() {
+async fn an_expired_session_is_not_live_and_keeps_the_reason_expired() {
     let mut service = Service::start().await;
     let session = service.sign_in("74", "phone").await;
     service.pass(TimeDelta::hours(720));
@@ -139,7 +140,7 @@ async fn an_expired_session_is_not_live_and_keeps_its_own_ending() {
 }
 
 #[tokio::test]
-async fn an_idle_session_is_over_at_its_idle_deadline() {
+async fn an_idle_session_expires_at_its_idle_deadline() {
     let mut service = Service::with(&[("IDLE_TIMEOUT_HOURS", "2")]).await;
     let session = service.sign_in("74", "phone").await;
     service.pass(TimeDelta::seconds(2 * 3600 - 1));
@@ -152,7 +153,7 @@ async fn an_idle_session_is_over_at_its_idle_deadline() {
 }
 
 #[tokio::test]
-async fn ends_all_sessions_with_a_receipt_each() {
+async fn end_all_returns_a_receipt_for_each_session() {
     let mut service = Service::start().await;
     let a = service.sign_in("74", "a").await;
     let b = service.sign_in("74", "b").await;
@@ -241,7 +242,6 @@ async fn roles_may_be_in_the_table_instead_of_the_token() {
             .item("live_sk", text("profile"))
             .item("role", role)
     };
-    use aws_sdk_dynamodb::types::AttributeValue::{L, N, Ss};
     put("2", text("admin")).send().await.unwrap();
     put("3", L(vec![text("user"), text("admin")])).send().await.unwrap();
     put("4", Ss(vec!["admin".into()])).send().await.unwrap();
@@ -258,7 +258,7 @@ async fn roles_may_be_in_the_table_instead_of_the_token() {
 }
 
 #[tokio::test]
-async fn parameters_that_do_not_fit_are_refused() {
+async fn invalid_parameters_are_refused() {
     let service = Service::start().await;
     let note = "n".repeat(257);
     let cases = [
@@ -288,19 +288,15 @@ async fn parameters_that_do_not_fit_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_request_is_told_only_to_those_who_say_who_they_are() {
+async fn errors_in_a_request_are_reported_only_after_authentication() {
     let service = Service::start().await;
     for target in ["/sessions/user/%00", "/sessions/user/74?limit=0"] {
         Call::new("GET", target).send(&service).await.problem(401, "token_missing");
     }
 }
 
-fn text(value: &str) -> aws_sdk_dynamodb::types::AttributeValue {
-    aws_sdk_dynamodb::types::AttributeValue::S(value.into())
-}
-
 #[tokio::test]
-async fn times_finer_than_the_table_keeps_make_no_difference() {
+async fn fractions_of_a_millisecond_make_no_difference() {
     let mut service = Service::start().await;
     service.pass(TimeDelta::nanoseconds(123_456_789));
     let body = json!({"device_fingerprint": "f"});

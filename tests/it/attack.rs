@@ -34,6 +34,11 @@ fn status(code: &str) -> u64 {
     }
 }
 
+/// What is between the bars of a list.
+fn listed(list: &str) -> impl Iterator<Item = &str> {
+    list.split('|').map(str::trim)
+}
+
 /// How the detail of a refusal begins: clients look for some of these sentences.
 fn sentence(code: &str) -> &'static str {
     match code {
@@ -73,40 +78,9 @@ fn signed(header: &str, claims: &str) -> String {
 /// The routes that only admins may use, about user 74.
 static ADMIN_ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| ROUTES[..3].to_vec());
 
-/// The receipt of an ending by the admin.
-fn ending(service: &Service) -> sessions::session::Termination {
-    let reason = sessions::session::EndReason::Logout;
-    sessions::session::Termination { at: service.now, by: Some(user("1")), reason, note: None }
-}
-
 #[tokio::test]
-async fn every_answer_has_its_headers() {
-    let mut service = Service::start().await;
-    let reply_to = async |service: &Service, call: Call, status: u64, route: &str| {
-        // The form of each answer is asserted where it arrives; here they are all seen.
-        let reply = call.send(service).await;
-        assert_eq!(reply.status, status, "{route}: {}", reply.text);
-        reply
-    };
-    for route in ROUTES.iter().copied() {
-        let id = service.sign_in("74", "phone").await.id.to_string();
-        service.sign_in("74", "laptop").await;
-        let mine = token::token("74", None, Some(&id), START + 100_000);
-        let token = if ADMIN_ROUTES.contains(&route) { admin_token() } else { mine };
-        let named = route.replace("{session_id}", &id);
-        let success = if named.contains("create") { 201 } else { 200 };
-        reply_to(&service, Call::of(&named).token(&token), success, route).await;
-        reply_to(&service, Call::of(&named), 401, route).await;
-        reply_to(&service, Call::of(&named).token("x"), 401, route).await;
-        let put = route.replace("GET ", "PUT ").replace("DELETE ", "PUT ").replace("POST ", "PUT ");
-        let refused = reply_to(&service, Call::of(&put).token(&token), 405, route).await;
-        let takes = ROUTES.iter().filter(|other| other.split(' ').nth(1) == route.split(' ').nth(1));
-        let takes: Vec<_> = takes.map(|other| other.split(' ').next().unwrap()).collect();
-        assert_eq!(refused.headers["allow"], takes.join(", "), "{route}");
-        reply_to(&service, Call::of(&format!("{named}/")).token(&token), 404, route).await;
-        reply_to(&service, Call::of(&named).token(&user_token("75")).body("{"), 400, route).await;
-        service.store().end_all(&user("74"), None, None, &ending(&service)).await.unwrap();
-    }
+async fn events_that_are_not_requests_are_refused() {
+    let service = Service::start().await;
     let broken = json!({"requestContext": 1});
     for event in [json!({}), json!(null), json!([]), json!(""), json!(7), broken, json!({"version": "1.0"})] {
         service.event(&event).await.problem(400, "bad_event");

@@ -2,7 +2,6 @@
 
 use crate::support::log::Log;
 use crate::support::*;
-use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -28,8 +27,7 @@ async fn sign_in(service: &mut Service, fingerprint: &str) -> String {
     service.pass(TimeDelta::seconds(1));
     let body = json!({"device_fingerprint": fingerprint, "device_name": "secret-name"}).to_string();
     let call = Call::new("POST", "/sessions/create").token(&user_token("74")).header("user-agent", AGENT);
-    let reply = call.body(&body).send(service).await;
-    reply.body["id"].as_str().unwrap().to_owned()
+    call.body(&body).send(service).await.id()
 }
 
 #[tokio::test]
@@ -77,10 +75,7 @@ async fn a_failure_is_logged_with_its_cause() {
     let away = Service::on(nowhere(), &[]);
     away.get("/sessions/user/74", &admin_token()).await.problem(503, "store_unavailable");
     let service = Service::start().await;
-    let text = |text: &str| AttributeValue::S(text.into());
-    let key = text("session#01900000-0000-7000-8000-000000000000");
-    let put = service.client().put_item().table_name(&service.database.table).item("user_id", text("74"));
-    put.item("sk", key.clone()).item("live_sk", key).send().await.unwrap();
+    service.add_broken_session().await;
     service.get("/sessions/user/74", &admin_token()).await.problem(500, "internal_error");
 
     let mut lines = log.take();

@@ -69,7 +69,7 @@ impl Scenario {
 }
 
 /// A process of the function on this table.
-async fn start(database: &Table, cap: usize) -> Runtime {
+pub async fn start(database: &Table, cap: usize) -> Runtime {
     let endpoint = database.endpoint.as_str();
     let environment = [
         ("TABLE_NAME", database.table.as_str()),
@@ -167,7 +167,7 @@ fn judge(world: &World, scenario: &Scenario, clean: &Seen, seen: &Seen) {
 }
 
 #[tokio::test]
-async fn killed_at_any_boundary_it_leaves_nothing_that_the_next_try_does_not_heal() {
+async fn the_next_try_heals_what_a_killed_process_left() {
     let an_hour_ago = later(Utc::now(), TimeDelta::hours(-1));
     let worlds = Arc::new([World::new(an_hour_ago, false).await, World::new(an_hour_ago, true).await]);
     let database = Arc::new(database().await);

@@ -45,7 +45,7 @@ async fn demo_stack() -> Service {
 }
 
 #[tokio::test]
-async fn each_event_answers_as_its_name_says() {
+async fn each_event_gets_the_answer_that_its_name_says() {
     let name = |entry: std::io::Result<fs::DirEntry>| {
         entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()
     };

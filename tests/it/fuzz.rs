@@ -4,6 +4,7 @@
 mod life;
 mod plan;
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -63,7 +64,10 @@ impl Fuzz {
         self.stack.pass();
         let event = self.runtime.block_on(self.life.compose(delivery, &mut self.stack));
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.send(delivery, &event)));
-        let outcome = outcome.unwrap_or_else(|_| Err(format!("a panic: {:?}", PANICS.lock().unwrap())));
+        let message =
+            |panic: Box<dyn Any + Send>| panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        let outcome = outcome
+            .unwrap_or_else(|panic| Err(format!("a panic: {} {:?}", message(panic), PANICS.lock().unwrap())));
         let mode = if delivery.is_for_gateway() { "gateway" } else { "hs256" };
         outcome.map_err(|why| TestCaseError::fail(format!("{why}\nAUTH_MODE={mode}\n{event}")))
     }
@@ -103,7 +107,7 @@ fn count_panics() {
 }
 
 #[test]
-fn whatever_comes_is_answered() {
+fn every_event_gets_an_answer() {
     let cases = env::var("FUZZ_CASES").map_or(CASES, |cases| cases.parse().unwrap());
     let _no_lines = tracing::subscriber::set_default(log::json_lines(std::io::sink));
     count_panics();

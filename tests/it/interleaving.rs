@@ -4,16 +4,9 @@ use crate::support::proxy::Proxy;
 use crate::support::*;
 use chrono::TimeDelta;
 use serde_json::json;
-use sessions::session::{EndReason, Note, SessionId, Termination};
-
-fn ending(by: &str) -> Termination {
-    Termination {
-        at: at(50),
-        by: Some(user(by)),
-        reason: EndReason::RevokedByAdmin,
-        note: Note::parse(by).unwrap(),
-    }
-}
+use sessions::session::Timestamp;
+use sessions::session::{SessionId, Termination};
+use sessions::store::SignedIn;
 
 /// A service that reaches its engine through a proxy, and one that acts behind its back.
 async fn two_services(extra: &[(&str, &str)]) -> (Service, Proxy, Service) {
@@ -44,125 +37,120 @@ async fn with_meanwhile<T>(
     tokio::join!(operation, act).0
 }
 
+/// Signs user 74 in and has `meanwhile` happen between the read and the write.
+async fn sign_in_while(
+    (service, proxy): (&Service, &Proxy),
+    device: &str,
+    now: Timestamp,
+    meanwhile: impl AsyncFnOnce(),
+) -> SignedIn {
+    let new = new_session("74", device, now);
+    let sign_in = service.store().sign_in(&new, None, now);
+    with_meanwhile(proxy, "TransactWriteItems", sign_in, meanwhile).await.unwrap()
+}
+
+/// Ends all sessions of user 74 and has `meanwhile` happen between the read and the write.
+async fn end_all_while(service: &Service, proxy: &Proxy, meanwhile: impl AsyncFnOnce()) -> Vec<SessionId> {
+    let (user, ending) = (user("74"), ended_by("2", at(50)));
+    let end_all = service.store().end_all(&user, None, None, &ending);
+    let ended = with_meanwhile(proxy, "TransactWriteItems", end_all, meanwhile).await.unwrap();
+    ended.iter().map(|session| session.id).collect()
+}
+
+async fn end(service: &Service, id: SessionId) {
+    service.store().end(&user("74"), id, &ended_by("1", at(50))).await.unwrap();
+}
+
+async fn receipt(service: &Service, id: SessionId) -> Option<Termination> {
+    service.store().session(&user("74"), id).await.unwrap().unwrap().terminated
+}
+
 async fn live(service: &Service) -> Vec<SessionId> {
     let open = service.store().user_sessions(&user("74")).await.unwrap();
     open.live(service.now, service.store().policy()).map(|session| session.id).collect()
 }
 
 #[tokio::test]
-async fn end_all_does_not_write_over_a_receipt_that_came_meanwhile() {
+async fn end_all_does_not_overwrite_a_receipt_that_was_written_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
-    let (a, b) = (other.sign_in("74", "a").await, other.sign_in("74", "b").await);
-    let admin = ending("2");
-    let end_all = service.store().end_all(&a.user_id, None, None, &admin);
-    let ended = with_meanwhile(&proxy, "TransactWriteItems", end_all, async || {
-        other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
-    })
-    .await;
-    assert_eq!(ended.unwrap().iter().map(|session| session.id).collect::<Vec<_>>(), [b.id]);
-    let kept = other.store().session(&a.user_id, a.id).await.unwrap().unwrap();
-    assert_eq!(kept.terminated, Some(ending("1")));
+    let (a, b) = (other.sign_in("74", "a").await.id, other.sign_in("74", "b").await.id);
+    assert_eq!(end_all_while(&service, &proxy, async || end(&other, a).await).await, [b]);
+    assert_eq!(receipt(&other, a).await, Some(ended_by("1", at(50))));
     assert!(live(&other).await.is_empty());
 }
 
 #[tokio::test]
-async fn end_all_ends_a_sign_in_that_came_meanwhile() {
+async fn end_all_also_ends_a_session_that_was_opened_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
-    let a = other.sign_in("74", "a").await;
-    let admin = ending("1");
-    let end_all = service.store().end_all(&a.user_id, None, None, &admin);
-    let ended = with_meanwhile(&proxy, "TransactWriteItems", end_all, async || {
-        other.sign_in("74", "b").await;
-    })
-    .await;
-    assert_eq!(ended.unwrap().len(), 2);
+    other.sign_in("74", "a").await;
+    let ended = end_all_while(&service, &proxy, async || drop(other.sign_in("74", "b").await)).await;
+    assert_eq!(ended.len(), 2);
     assert!(live(&other).await.is_empty());
 }
 
 #[tokio::test]
 async fn a_refresh_does_not_revive_a_session_that_ended_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
-    let a = other.sign_in("74", "a").await;
-    let again = new_session("74", "a", at(40));
-    let sign_in = service.store().sign_in(&again, None, at(40));
-    let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
-        other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
-    })
-    .await
-    .unwrap();
+    let a = other.sign_in("74", "a").await.id;
+    let signed_in = sign_in_while((&service, &proxy), "a", at(40), async || end(&other, a).await).await;
     assert!(!signed_in.refreshed, "the device gets a new session instead");
-    assert_eq!(live(&other).await, [again.id]);
-    let kept = other.store().session(&a.user_id, a.id).await.unwrap().unwrap();
-    assert_eq!(kept.terminated, Some(ending("1")));
+    assert_eq!(live(&other).await, [signed_in.session.id]);
+    assert_eq!(receipt(&other, a).await, Some(ended_by("1", at(50))));
 }
 
 #[tokio::test]
-async fn a_refresh_does_not_undo_activity_that_came_meanwhile() {
+async fn a_refresh_does_not_undo_activity_that_was_recorded_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let a = other.sign_in("74", "a").await;
-    let again = new_session("74", "a", at(40));
-    let sign_in = service.store().sign_in(&again, None, at(40));
-    let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
+    let signed_in = sign_in_while((&service, &proxy), "a", at(40), async || {
         other.store().record_activity(&a, at(1000)).await.unwrap().unwrap();
     })
-    .await
-    .unwrap();
+    .await;
     assert_eq!((signed_in.refreshed, signed_in.session.last_activity), (true, at(1000)));
 }
 
 #[tokio::test]
-async fn a_sign_in_that_came_meanwhile_counts_for_the_cap() {
+async fn a_session_that_was_opened_meanwhile_counts_for_the_cap() {
     let (service, proxy, mut other) = two_services(&[("MAX_SESSIONS", "1")]).await;
-    let new = new_session("74", "b", at(40));
-    let sign_in = service.store().sign_in(&new, None, at(40));
-    let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
+    let signed_in = sign_in_while((&service, &proxy), "b", at(40), async || {
         other.sign_in("74", "a").await;
     })
     .await;
-    assert_eq!(signed_in.unwrap().evicted.len(), 1);
-    assert_eq!(live(&other).await, [new.id]);
+    assert_eq!(signed_in.evicted.len(), 1);
+    assert_eq!(live(&other).await, [signed_in.session.id]);
 }
 
 #[tokio::test]
-async fn an_eviction_does_not_write_over_a_receipt_that_came_meanwhile() {
+async fn an_eviction_does_not_overwrite_a_receipt_that_was_written_meanwhile() {
     let (service, proxy, mut other) = two_services(&[("MAX_SESSIONS", "1")]).await;
-    let a = other.sign_in("74", "a").await;
-    let new = new_session("74", "b", at(40));
-    let sign_in = service.store().sign_in(&new, None, at(40));
-    let signed_in = with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
-        other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
-    })
-    .await;
-    assert!(signed_in.unwrap().evicted.is_empty());
-    let kept = other.store().session(&a.user_id, a.id).await.unwrap().unwrap();
-    assert_eq!(kept.terminated, Some(ending("1")));
+    let a = other.sign_in("74", "a").await.id;
+    let signed_in = sign_in_while((&service, &proxy), "b", at(40), async || end(&other, a).await).await;
+    assert!(signed_in.evicted.is_empty());
+    assert_eq!(receipt(&other, a).await, Some(ended_by("1", at(50))));
 }
 
 #[tokio::test]
-async fn what_looked_expired_is_not_ended_when_activity_came_meanwhile() {
+async fn a_session_that_looked_expired_stays_when_activity_was_recorded_meanwhile() {
     let (service, proxy, mut other) = two_services(&[("IDLE_TIMEOUT_HOURS", "1")]).await;
     let a = other.sign_in("74", "a").await;
-    // By this function's clock the session is over; by the other's it was used in time.
-    let new = new_session("74", "b", at(3700));
-    let sign_in = service.store().sign_in(&new, None, at(3700));
-    with_meanwhile(&proxy, "TransactWriteItems", sign_in, async || {
+    // By this function's clock the session has expired; by the other's it was used in time.
+    let signed_in = sign_in_while((&service, &proxy), "b", at(3700), async || {
         other.store().record_activity(&a, at(3500)).await.unwrap().unwrap();
     })
-    .await
-    .unwrap();
+    .await;
     other.now = at(3700);
-    assert_eq!(live(&other).await, [new.id, a.id]);
+    assert_eq!(live(&other).await, [signed_in.session.id, a.id]);
 }
 
 #[tokio::test]
-async fn activity_does_not_revive_what_ended_meanwhile() {
+async fn activity_does_not_revive_a_session_that_ended_meanwhile() {
     let (mut service, proxy, mut other) = two_services(&[]).await;
     let a = other.sign_in("74", "a").await;
     service.now = at(1000);
     let token = token::token("74", None, Some(&a.id.to_string()), START + 100_000);
     let touch = Call::new("POST", "/sessions/update-activity").token(&token);
     let reply = with_meanwhile(&proxy, "UpdateItem", touch.send(&service), async || {
-        other.store().end(&a.user_id, a.id, &ending("1")).await.unwrap();
+        end(&other, a.id).await;
     })
     .await;
     assert_eq!(reply.problem(401, "session_ended"), "Session has ended");
@@ -184,10 +172,7 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
     service.now = at(0);
     let create = async |service: &Service, device: &str| {
         let body = json!({"device_fingerprint": device});
-        service.post("/sessions/create", &user_token("74"), body).await.body["id"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        service.post("/sessions/create", &user_token("74"), body).await.id()
     };
     let id = create(&service, "a").await;
     assert_eq!(take_actions(&proxy), ["Query", "Update", "Put"]);
@@ -229,7 +214,7 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
 }
 
 #[tokio::test]
-async fn ending_all_reads_once_where_users_must_be_known_too() {
+async fn end_all_reads_once_when_unknown_users_are_not_found() {
     let (service, proxy, mut other) = two_services(&[("UNKNOWN_USERS", "not_found")]).await;
     other.sign_in("74", "a").await;
     service.delete("/sessions/user/74", &admin_token()).await.ok();
@@ -239,7 +224,7 @@ async fn ending_all_reads_once_where_users_must_be_known_too() {
 }
 
 #[tokio::test]
-async fn the_two_reads_before_an_admin_acts_on_a_user_are_side_by_side() {
+async fn the_caller_and_the_target_are_read_at_the_same_time() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let sid = other.sign_in("1", "admin's").await.id.to_string();
     let token = token::token("1", Some("admin"), Some(&sid), START + 100_000);
@@ -260,7 +245,7 @@ async fn the_two_reads_before_an_admin_acts_on_a_user_are_side_by_side() {
 }
 
 #[tokio::test]
-async fn nothing_is_read_for_whom_the_token_refuses() {
+async fn nothing_is_read_when_the_token_refuses_the_caller() {
     let (service, proxy, _) = two_services(&[("UNKNOWN_USERS", "not_found")]).await;
     for target in ["/sessions/user/75", "/sessions/user/75?include_inactive=true"] {
         service.get(target, &user_token("74")).await.problem(403, "admin_only");
@@ -271,7 +256,7 @@ async fn nothing_is_read_for_whom_the_token_refuses() {
 }
 
 #[tokio::test]
-async fn whom_the_table_refuses_does_not_learn_whether_a_user_is_known() {
+async fn a_refused_caller_does_not_learn_whether_a_user_is_known() {
     let settings = [("UNKNOWN_USERS", "not_found"), ("ROLE_SOURCE", "table")];
     let (service, _, mut other) = two_services(&settings).await;
     other.sign_in("75", "phone").await;
@@ -281,80 +266,20 @@ async fn whom_the_table_refuses_does_not_learn_whether_a_user_is_known() {
     assert_eq!(known.text, unknown.text);
 }
 
-/// Sends `call` and has its first `refusals` writes of this name refused in the engine's place.
-async fn with_refusals(
-    proxy: &Proxy,
-    service: &Service,
-    call: Call,
-    (operation, exception): (&str, &str),
-    extra: serde_json::Value,
-    refusals: usize,
-) -> Reply {
-    let mut held = proxy.hold();
-    let refuse = async {
-        let mut left = refusals;
-        while let Some(next) = held.recv().await {
-            if next.operation == operation && left > 0 {
-                left -= 1;
-                next.refuse(exception, extra.clone());
-            } else {
-                next.release();
-            }
-        }
-    };
-    let send = async {
-        let reply = call.send(service).await;
-        proxy.let_go();
-        reply
-    };
-    tokio::select! {
-        reply = send => reply,
-        () = refuse => unreachable!("the proxy holds until the answer is there"),
-    }
-}
-
 #[tokio::test]
-async fn a_session_in_the_hands_of_a_transaction_is_waited_for() {
+async fn an_ending_waits_while_a_transaction_holds_the_session() {
     let (mut service, proxy, mut other) = two_services(&[]).await;
     let id = other.sign_in("74", "a").await.id;
     service.now = other.now;
     let call = Call::new("DELETE", &format!("/sessions/user/74/session/{id}")).token(&admin_token());
-    let conflict = ("UpdateItem", "TransactionConflictException");
-    let reply = with_refusals(&proxy, &service, call, conflict, json!({}), 3).await;
+    let mut held = proxy.hold();
+    let refuse = async {
+        for _ in 0..3 {
+            held.recv().await.unwrap().refuse("TransactionConflictException", json!({}));
+        }
+        proxy.let_go();
+    };
+    let (reply, ()) = tokio::join!(call.send(&service), refuse);
     assert_eq!(reply.ok()["session"]["end_reason"], "revoked_by_admin");
     assert_eq!(proxy.take_calls(), ["UpdateItem"; 4]);
-}
-
-#[tokio::test]
-async fn a_transaction_that_loses_to_another_is_read_and_tried_again() {
-    let (service, proxy, mut other) = two_services(&[]).await;
-    other.sign_in("74", "a").await;
-    for reasons in [
-        ["TransactionConflict", "None"],
-        ["None", "ConditionalCheckFailed"],
-        ["ConditionalCheckFailed", "TransactionConflict"],
-        ["ThrottlingError", "None"],
-    ] {
-        let device = json!({"device_fingerprint": reasons.concat()}).to_string();
-        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body(&device);
-        let cancelled = ("TransactWriteItems", "TransactionCanceledException");
-        let reasons: Vec<_> = reasons.iter().map(|code| json!({"Code": code})).collect();
-        let extra = json!({"CancellationReasons": reasons});
-        let reply = with_refusals(&proxy, &service, call, cancelled, extra, 2).await;
-        assert_eq!(reply.status, 201, "{}", reply.text);
-    }
-}
-
-#[tokio::test]
-async fn a_transaction_that_can_never_be_is_not_tried_again() {
-    let (service, proxy, _) = two_services(&[]).await;
-    for reasons in [["None", "ValidationError"], ["None", "None"]] {
-        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body("{}");
-        let cancelled = ("TransactWriteItems", "TransactionCanceledException");
-        let reasons: Vec<_> = reasons.iter().map(|code| json!({"Code": code})).collect();
-        let extra = json!({"CancellationReasons": reasons});
-        let reply = with_refusals(&proxy, &service, call, cancelled, extra, usize::MAX).await;
-        reply.problem(500, "internal_error");
-        assert_eq!(proxy.take_calls(), ["Query", "TransactWriteItems"]);
-    }
 }

@@ -107,10 +107,6 @@ struct Seen {
     calls: Vec<String>,
 }
 
-fn text(value: &str) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
 /// A call of DynamoDB without the values in it: its kind, index, consistency, keys' users and expressions.
 fn shape(call: &Sent) -> String {
     let mut body = call.body.clone();
@@ -165,7 +161,7 @@ fn attempts(id: &str) -> Vec<(String, Call)> {
 }
 
 #[tokio::test]
-async fn the_name_of_anothers_session_is_as_good_as_one_that_never_was() {
+async fn a_session_of_another_user_looks_like_one_that_does_not_exist() {
     for unknown_users in UNKNOWN_USERS {
         let scene = Scene::set(unknown_users).await;
         let reasons =
@@ -187,7 +183,7 @@ async fn the_name_of_anothers_session_is_as_good_as_one_that_never_was() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_anothers_list_is_as_good_as_a_made_up_one() {
+async fn a_cursor_of_another_user_looks_like_one_that_was_made_up() {
     for unknown_users in UNKNOWN_USERS {
         let scene = Scene::set(unknown_users).await;
         let admin = admin_token();
@@ -208,7 +204,7 @@ async fn a_cursor_of_anothers_list_is_as_good_as_a_made_up_one() {
 }
 
 #[tokio::test]
-async fn a_device_of_another_user_is_as_new_as_one_that_nobody_has() {
+async fn a_device_of_another_user_looks_like_a_new_one() {
     let scene = Scene::set("empty").await;
     let create = |user: &str, device: &str| {
         let body = json!({"device_fingerprint": format!("fingerprint of {device}")}).to_string();

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use crate::openapi::Document;
 use crate::support::log::Log;
 use crate::support::proxy::{Held, Proxy};
-use crate::support::secrets::{Secrets, check_answer, plant};
+use crate::support::secrets::{Secrets, check_answer, check_line, plant};
 use crate::support::*;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -253,7 +253,7 @@ async fn failures(story: &mut Story, service: &Service, proxy: &Proxy) {
 }
 
 #[tokio::test]
-async fn a_whole_story_shows_nothing_that_it_must_not() {
+async fn no_answer_log_line_or_metric_shows_a_secret() {
     let (log, _guard) = Log::start();
     let proxy = Proxy::before(&database().await).await;
     let settings = [("JWT_SECRET_PREVIOUS", PREVIOUS), ("MAX_SESSIONS", "2"), ("UNKNOWN_USERS", "not_found")];
@@ -266,22 +266,11 @@ async fn a_whole_story_shows_nothing_that_it_must_not() {
     failures(&mut story, &service, &proxy).await;
     assert_eq!(story.codes, Document::read().codes());
 
-    let actors = [&ADMIN, &USER, &OTHER];
-    let log = log.text();
-    let mut secrets = vec![token::SECRET, PREVIOUS, &service.database.access_key_id];
-    secrets
-        .extend([&*service.database.secret_access_key, service.database.session_token.as_deref().unwrap()]);
-    secrets.extend(actors.iter().flat_map(|actor| [actor.fingerprint, actor.agent, "agent-of-"]));
-    let tokens = actors.map(|actor| actor.token(None));
-    secrets.extend(tokens.iter().map(String::as_str));
-    let metrics = story.metrics.join("\n");
+    // The answers and the log were looked at when they were written.
+    let (log, metrics) = (log.text(), story.metrics.join("\n"));
+    check_line(&metrics);
     for text in story.told.iter().map(|told| &told.answer).chain([&log, &metrics]) {
-        for secret in &secrets {
-            assert!(!text.contains(secret), "{secret} in {text}");
-        }
-    }
-    for own in actors.iter().flat_map(|actor| actor.own()) {
-        assert!(!log.contains(own) && !metrics.contains(own), "{own} in the log");
+        assert!(!text.contains("agent-of-"), "a part of a user agent in {text}");
     }
     for (id, other) in [("74", &OTHER), ("75", &USER)] {
         for told in story.told.iter().filter(|told| told.id == id) {
@@ -345,7 +334,7 @@ fn sent(token: &str) -> Secrets {
 }
 
 #[test]
-fn whatever_is_shown_is_found() {
+fn the_check_finds_every_kind_of_secret() {
     let token = USER.token(None);
     let secrets = sent(&token);
     let as_json = |text: &str| json!({"field": [{"detail": format!("it says {text} here")}]}).to_string();
@@ -381,14 +370,14 @@ fn a_leak_fails_the_test_in_which_it_happens() {
 
 #[tokio::test]
 #[should_panic(expected = "JWT secret, shown in an answer")]
-async fn a_service_that_answers_with_its_secret_is_found_out() {
+async fn the_check_notices_a_secret_in_an_answer() {
     let service = Service::with(&[("USER_ID_CLAIM", token::SECRET)]).await;
     service.get("/sessions/current", &USER.token(None)).await;
 }
 
 #[tokio::test]
 #[should_panic(expected = "user agent, shown in a log line")]
-async fn a_service_that_logs_a_user_agent_is_found_out() {
+async fn the_check_notices_a_user_agent_in_the_log() {
     let service = Service::start().await;
     USER.call("GET /sessions/my-sessions")
         .with("/requestContext/requestId", json!(USER.agent))

@@ -23,7 +23,7 @@ fn counts(service: &Service) -> Value {
 }
 
 #[tokio::test]
-async fn a_request_is_one_line_of_what_it_did() {
+async fn each_request_writes_one_line_of_counts() {
     let mut service = Service::with(&[("MAX_SESSIONS", "1")]).await;
     let user = user_token("74");
     service.post("/sessions/create", &user, json!({"device_fingerprint": "a"})).await;
@@ -51,7 +51,7 @@ async fn a_request_is_one_line_of_what_it_did() {
 }
 
 #[tokio::test]
-async fn the_units_of_a_list_follow_what_is_live_and_not_the_history() {
+async fn the_read_units_of_a_list_follow_the_live_sessions() {
     let mut service = Service::with(&[("MAX_SESSIONS", "3")]).await;
     let list_units = async |service: &Service| {
         service.flush_metrics();
@@ -83,12 +83,11 @@ async fn the_units_of_a_list_follow_what_is_live_and_not_the_history() {
 /// Prints the units of each kind of request, for the arithmetic in README: `cargo test --test it metrics -- --nocapture`.
 /// Engines differ in what they charge a transaction for an index, so those are not asserted.
 #[tokio::test]
-async fn each_kind_of_request_has_its_price() {
+async fn each_kind_of_request_has_a_fixed_cost() {
     let mut service = Service::start().await;
     let user = user_token("74");
     let create = json!({"device_fingerprint": "a"});
-    let id =
-        service.post("/sessions/create", &user, create.clone()).await.body["id"].as_str().unwrap().to_owned();
+    let id = service.post("/sessions/create", &user, create.clone()).await.id();
     let sid = token::token("74", None, Some(&id), START + 9_000_000_000);
     let mut price = async |name: &str, method: &str, target: &str, token: &str, body: &str| {
         service.pass(TimeDelta::hours(1));

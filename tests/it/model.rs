@@ -192,7 +192,7 @@ impl Life {
 }
 
 #[test]
-fn random_lives_are_as_the_model_says() {
+fn the_store_behaves_like_the_model() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let policy = Policy {
         max_sessions: CAP,

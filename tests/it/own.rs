@@ -33,7 +33,7 @@ impl Browser {
 
     /// Signs in and switches to a token that carries the session, as a backend that issues tokens would.
     async fn sign_in_with_sid(&mut self, service: &mut Service) -> String {
-        let id = self.sign_in(service).await.body["id"].as_str().unwrap().to_owned();
+        let id = self.sign_in(service).await.id();
         self.token = token::token("74", None, Some(&id), START + 9_000_000_000);
         id
     }
@@ -55,10 +55,6 @@ impl Browser {
     }
 }
 
-fn id(reply: &Reply) -> String {
-    reply.body["id"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn a_sign_in_names_the_device_from_the_headers_and_the_address_from_the_gateway() {
     let service = Service::start().await;
@@ -74,7 +70,7 @@ async fn a_sign_in_names_the_device_from_the_headers_and_the_address_from_the_ga
     let reply = call.header("x-forwarded-for", "203.0.113.1").body(&body.to_string()).send(&service).await;
 
     assert_eq!(reply.status, 201, "{}", reply.text);
-    let id = id(&reply);
+    let id = reply.id();
     assert_eq!(
         reply.body,
         json!({
@@ -110,7 +106,7 @@ async fn every_field_of_a_sign_in_may_be_missing() {
 }
 
 #[tokio::test]
-async fn the_same_fingerprint_refreshes_and_another_users_is_another() {
+async fn the_same_fingerprint_refreshes_only_the_sessions_of_the_same_user() {
     let mut service = Service::start().await;
     let body = json!({"device_fingerprint": "the same"});
     let first = service.post("/sessions/create", &user_token("74"), body.clone()).await;
@@ -118,10 +114,10 @@ async fn the_same_fingerprint_refreshes_and_another_users_is_another() {
     let again = service.post("/sessions/create", &user_token("74"), body.clone()).await;
     let other = service.post("/sessions/create", &user_token("75"), body).await;
     assert_eq!((first.status, again.status, other.status), (201, 200, 201));
-    assert_eq!(id(&first), id(&again));
+    assert_eq!(first.id(), again.id());
     assert_eq!(again.body["last_activity"], "2040-01-01T01:00:00.000Z");
     assert_eq!(again.body["expires_at"], "2040-01-31T01:00:00.000Z");
-    assert_ne!(id(&first), id(&other));
+    assert_ne!(first.id(), other.id());
 }
 
 #[tokio::test]
@@ -133,17 +129,17 @@ async fn without_a_fingerprint_a_repeat_with_the_same_token_and_browser_refreshe
     let other_browser = iphone.sign_in(&mut service).await;
     let other_token = Browser::new(WINDOWS, 2).sign_in(&mut service).await;
     assert_eq!([first.status, repeat.status, other_browser.status, other_token.status], [201, 200, 201, 201]);
-    assert_eq!(id(&first), id(&repeat));
+    assert_eq!(first.id(), repeat.id());
 }
 
 #[tokio::test]
-async fn over_the_cap_the_oldest_is_evicted_and_told() {
+async fn a_sign_in_over_the_cap_evicts_the_oldest_session_and_names_it() {
     let mut service = Service::with(&[("MAX_SESSIONS", "2")]).await;
     let browsers = [Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2), Browser::new(LINUX, 3)];
     let mut ids = Vec::new();
     for browser in &browsers {
         let reply = browser.sign_in(&mut service).await;
-        ids.push(id(&reply));
+        ids.push(reply.id());
         let evicted = if ids.len() == 3 { json!([ids[0]]) } else { json!([]) };
         assert_eq!((reply.status, &reply.body["evicted"]), (201, &evicted));
     }
@@ -155,36 +151,27 @@ async fn over_the_cap_the_oldest_is_evicted_and_told() {
 }
 
 #[tokio::test]
-async fn bodies_that_do_not_fit_are_refused() {
+async fn invalid_bodies_are_refused() {
     let service = Service::start().await;
     let nested = format!("{}{}", r#"{"x":"#.repeat(500), "}".repeat(500));
-    let large = json!({"device_name": "x".repeat(200_000)}).to_string();
-    let cases = [
-        ("{", 400, "bad_body"),
-        ("[]", 400, "bad_body"),
-        ("null", 400, "bad_body"),
-        ("\"text\"", 400, "bad_body"),
-        ("{} {}", 400, "bad_body"),
-        (&nested, 400, "bad_body"),
-        (r#"{"device_name": 5}"#, 400, "bad_body"),
-        (r#"{"device_fingerprint": ["a"]}"#, 400, "bad_body"),
-        (r#"{"device_type": {}}"#, 400, "bad_body"),
-        (r#"{"browser": true}"#, 400, "bad_body"),
-        (&large, 413, "body_too_large"),
-    ];
-    for (body, status, code) in cases {
-        let call = Call::new("POST", "/sessions/create").token(&user_token("74")).body(body);
-        let reply = call.send(&service).await;
-        let start: String = body.chars().take(40).collect();
-        let detail = reply.problem(status, code);
-        if let Some(field) = start
-            .strip_prefix("{\"")
-            .and_then(|rest| rest.split('"').next())
-            .filter(|_| code == "bad_body" && body != nested)
-        {
-            assert!(detail.starts_with(field), "{start}: {detail}");
-        }
+    let send = async |body: &str| {
+        Call::new("POST", "/sessions/create").token(&user_token("74")).body(body).send(&service).await
+    };
+    for body in ["{", "[]", "null", "\"text\"", "{} {}", &nested] {
+        send(body).await.problem(400, "bad_body");
     }
+    let fields = [
+        ("device_name", "5"),
+        ("device_fingerprint", r#"["a"]"#),
+        ("device_type", "{}"),
+        ("browser", "true"),
+    ];
+    for (field, value) in fields {
+        let reply = send(&format!(r#"{{"{field}": {value}}}"#)).await;
+        assert!(reply.problem(400, "bad_body").starts_with(field), "{}", reply.text);
+    }
+    let large = json!({"device_name": "x".repeat(200_000)}).to_string();
+    send(&large).await.problem(413, "body_too_large");
     let form = Call::new("POST", "/sessions/create").token(&user_token("74")).body("a=b");
     let form = form.header("content-type", "application/x-www-form-urlencoded").send(&service).await;
     form.problem(415, "body_not_json");
@@ -222,7 +209,7 @@ async fn names_that_clients_choose_are_cleaned_and_cut() {
 async fn my_sessions_marks_the_current_one() {
     let mut service = Service::start().await;
     let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
-    let (a, b) = (id(&windows.sign_in(&mut service).await), id(&iphone.sign_in(&mut service).await));
+    let (a, b) = (windows.sign_in(&mut service).await.id(), iphone.sign_in(&mut service).await.id());
     let identity = |reply: &Reply| -> Vec<(String, bool)> {
         let mark = |s: &Value| (s["id"].as_str().unwrap().to_owned(), s["is_current"].as_bool().unwrap());
         reply.ok().as_array().unwrap().iter().map(mark).collect()
@@ -243,10 +230,10 @@ async fn my_sessions_marks_the_current_one() {
 }
 
 #[tokio::test]
-async fn the_current_session_is_told_by_sid_header_token_and_agent_in_that_order() {
+async fn the_current_session_follows_sid_header_token_and_agent_in_that_order() {
     let mut service = Service::start().await;
     let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
-    let (a, b) = (id(&windows.sign_in(&mut service).await), id(&iphone.sign_in(&mut service).await));
+    let (a, b) = (windows.sign_in(&mut service).await.id(), iphone.sign_in(&mut service).await.id());
     let sid_a = token::token("74", None, Some(&a), START + 100_000);
     let renewed = user_token("74");
     let current = async |token: &str, agent: &str, header: Option<&str>| {
@@ -255,7 +242,7 @@ async fn the_current_session_is_told_by_sid_header_token_and_agent_in_that_order
             call = call.header("x-session-id", named);
         }
         let reply = call.send(&service).await;
-        (reply.status == 200).then(|| id(&reply))
+        (reply.status == 200).then(|| reply.id())
     };
     let (a, b) = (Some(a), Some(b));
     // The sid wins over a header, over the token it was opened with, and over the agent.
@@ -313,7 +300,7 @@ async fn nobody_is_signed_in_without_a_session() {
 async fn owners_see_and_end_their_sessions() {
     let mut service = Service::start().await;
     let browser = Browser::new(WINDOWS, 1);
-    let own = id(&browser.sign_in(&mut service).await);
+    let own = browser.sign_in(&mut service).await.id();
     let shown = browser.get(&service, &format!("/sessions/session/{own}")).await;
     assert_eq!((&shown.ok()["id"], &shown.body["is_current"]), (&json!(own), &json!(true)));
     let ended = browser.delete(&service, &format!("/sessions/session/{own}?reason=old+laptop")).await;
@@ -331,10 +318,10 @@ async fn owners_see_and_end_their_sessions() {
 }
 
 #[tokio::test]
-async fn logging_out_ends_the_current_session_alone() {
+async fn logging_out_ends_only_the_current_session() {
     let mut service = Service::start().await;
     let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
-    let gone = id(&windows.sign_in(&mut service).await);
+    let gone = windows.sign_in(&mut service).await.id();
     iphone.sign_in(&mut service).await;
     let reply = windows.delete(&service, "/sessions/logout").await;
     assert_eq!(
@@ -346,7 +333,7 @@ async fn logging_out_ends_the_current_session_alone() {
 }
 
 #[tokio::test]
-async fn logging_out_everywhere_can_leave_the_current_session() {
+async fn logging_out_everywhere_can_keep_the_current_session() {
     let mut service = Service::start().await;
     let (windows, iphone, linux) =
         (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2), Browser::new(LINUX, 3));
@@ -363,7 +350,7 @@ async fn logging_out_everywhere_can_leave_the_current_session() {
 }
 
 #[tokio::test]
-async fn nothing_ends_when_the_session_to_leave_out_is_not_known() {
+async fn nothing_ends_when_the_session_to_keep_is_unknown() {
     let mut service = Service::start().await;
     let (windows, unknown) = (Browser::new(WINDOWS, 1), Browser::new(LINUX, 2));
     windows.sign_in(&mut service).await;
@@ -378,7 +365,7 @@ async fn nothing_ends_when_the_session_to_leave_out_is_not_known() {
 }
 
 #[tokio::test]
-async fn devices_are_counted_by_both_names() {
+async fn the_device_count_has_both_names() {
     let mut service = Service::start().await;
     let browser = Browser::new(WINDOWS, 1);
     let count =
@@ -392,10 +379,10 @@ async fn devices_are_counted_by_both_names() {
 }
 
 #[tokio::test]
-async fn activity_moves_within_its_interval_and_stops_with_the_session() {
+async fn activity_is_recorded_once_an_interval_until_the_session_ends() {
     let mut service = Service::start().await;
     let browser = Browser::new(WINDOWS, 1);
-    let id = id(&browser.sign_in(&mut service).await);
+    let id = browser.sign_in(&mut service).await.id();
     let touch = async |service: &Service, body: &str| {
         browser.call("POST", "/sessions/update-activity").body(body).send(service).await
     };

@@ -73,7 +73,7 @@ fn rights_of(statement: &Yaml) -> Vec<Right> {
 }
 
 #[tokio::test]
-async fn what_is_called_is_what_is_allowed() {
+async fn the_role_allows_exactly_the_calls_that_are_made() {
     let database = database().await;
     let proxy = Proxy::before(&database).await;
     let admin = admin_token();
@@ -86,7 +86,7 @@ async fn what_is_called_is_what_is_allowed() {
         service.pass(TimeDelta::hours(1));
         let created =
             service.post("/sessions/create", &user_token("74"), json!({"device_fingerprint": "b"})).await;
-        let own = created.body["id"].as_str().unwrap().to_owned();
+        let own = created.id();
         let user = token::token("74", None, Some(&own), START + 100_000);
         service.pass(TimeDelta::hours(1));
         service.post("/sessions/update-activity", &user, json!({})).await;

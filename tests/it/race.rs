@@ -90,7 +90,7 @@ async fn watch(store: SessionStore, ended: Ended, stop: Arc<AtomicBool>) -> usiz
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_looks_sees_the_invariants_hold() {
+async fn invariants_hold_while_many_callers_act_at_once() {
     let database = database().await;
     let ended = Ended::default();
     let stop = Arc::new(AtomicBool::new(false));

@@ -2,28 +2,16 @@
 
 use std::time::Duration;
 
+use crate::crash::start;
 use crate::support::fault::{Engine, Fault};
-use crate::support::lambda::Runtime;
 use crate::support::proxy::{Proxy, Trouble};
 use crate::support::*;
 use serde_json::Value;
 
-async fn start(database: &Table) -> Runtime {
-    let environment = [
-        ("TABLE_NAME", database.table.as_str()),
-        ("AWS_REGION", &database.region),
-        ("AWS_ENDPOINT_URL_DYNAMODB", &database.endpoint),
-        ("AWS_ACCESS_KEY_ID", "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("JWT_SECRET", token::SECRET),
-    ];
-    Runtime::start(env!("CARGO_BIN_EXE_sessions"), &environment).await
-}
-
 #[tokio::test]
-async fn a_start_reads_once_and_the_first_list_over_the_same_connection() {
+async fn the_first_list_uses_the_connection_of_the_cold_start() {
     let proxy = Proxy::before(&database().await).await;
-    let mut function = start(&proxy.database).await;
+    let mut function = start(&proxy.database, 3).await;
     function.ready().await.unwrap();
     let calls = proxy.take();
     assert_eq!(calls.iter().map(|call| call.operation.as_str()).collect::<Vec<_>>(), ["Query"]);
@@ -35,15 +23,15 @@ async fn a_start_reads_once_and_the_first_list_over_the_same_connection() {
 }
 
 #[tokio::test]
-async fn a_start_that_can_read_nothing_starts_all_the_same() {
-    let mut function = start(&nowhere()).await;
+async fn the_function_starts_without_a_database() {
+    let mut function = start(&nowhere(), 3).await;
     function.ready().await.unwrap();
     let answer = function.invoke(&Call::of(ROUTES[0]).event()).await.unwrap();
     assert_eq!(answer.body["statusCode"], 401);
 }
 
 #[tokio::test]
-async fn a_start_waits_for_what_it_reads_no_longer_than_it_may() {
+async fn the_cold_start_does_not_wait_longer_than_its_limit() {
     let proxy = Proxy::before(&database().await).await;
     proxy.trouble(Trouble { fault: Fault::Stalled(Engine::Unasked), after: 0, lasts: true });
     let mut database = proxy.database.clone();

@@ -4,7 +4,7 @@ use crate::support::*;
 use chrono::TimeDelta;
 use dynoxide::Database;
 use dynoxide::storage_backend::ManualClock;
-use sessions::session::{EndReason, SessionId, Termination};
+use sessions::session::SessionId;
 use tokio::net::TcpListener;
 
 const DAY: i64 = 24 * 3600;
@@ -20,14 +20,12 @@ async fn swept() -> (Table, Database, ManualClock) {
 }
 
 #[tokio::test]
-async fn history_goes_its_days_after_the_end_and_nothing_else_goes() {
+async fn ttl_deletes_a_session_after_the_history_days_and_nothing_else() {
     let (database, engine, clock) = swept().await;
     let mut service = Service::on(database, &[("SESSION_LIFETIME_HOURS", "72000"), ("HISTORY_DAYS", "90")]);
     let ended = service.sign_in("74", "ended").await.id;
     let live = service.sign_in("74", "live").await.id;
-    let ending =
-        Termination { at: at(60), by: Some(user("1")), reason: EndReason::RevokedByAdmin, note: None };
-    service.store().end(&user("74"), ended, &ending).await.unwrap();
+    service.store().end(&user("74"), ended, &ended_by("1", at(60))).await.unwrap();
     service.pass(TimeDelta::seconds(90 * DAY));
 
     let left = async |now: i64| -> Vec<SessionId> {

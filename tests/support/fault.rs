@@ -48,7 +48,7 @@ pub enum Engine {
 use Engine::{Done, Unasked};
 
 impl Fault {
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Refused("ProvisionedThroughputExceededException"),
         Self::Refused("ThrottlingException"),
         Self::Refused("RequestLimitExceeded"),
@@ -69,6 +69,7 @@ impl Fault {
         Self::Cancelled(&["None", "ItemCollectionSizeLimitExceeded"]),
         Self::Cancelled(&["ConditionalCheckFailed", "ItemCollectionSizeLimitExceeded"]),
         Self::Cancelled(&["ConditionalCheckFailed", "ValidationError"]),
+        Self::Cancelled(&["None", "None"]),
         Self::Failing(500, "InternalServerError"),
         Self::Failing(503, "ServiceUnavailable"),
         Self::LoadBalancer,

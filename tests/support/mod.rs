@@ -21,6 +21,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta};
 use dynoxide::Database;
 use lambda_http::Context;
@@ -30,7 +31,8 @@ use sessions::config::{AuthMode, Config, Timeouts};
 use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::{App, Event};
 use sessions::session::{
-    Device, DeviceIdentity, DeviceType, Digest, Session, SessionId, Timestamp, UserId, later,
+    Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, Termination, Timestamp,
+    UserId, later,
 };
 use sessions::store::{NewSession, SessionStore};
 use sessions::telemetry::metrics::Metrics;
@@ -54,6 +56,21 @@ pub fn at(seconds: i64) -> Timestamp {
 
 pub fn user(id: &str) -> UserId {
     UserId::parse(id).unwrap()
+}
+
+/// An attribute that is a string.
+pub fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// The receipt of a session that this admin ended, with the admin's id as the note.
+pub fn ended_by(admin: &str, at: Timestamp) -> Termination {
+    Termination {
+        at,
+        by: Some(user(admin)),
+        reason: EndReason::RevokedByAdmin,
+        note: Note::parse(admin).unwrap(),
+    }
 }
 
 /// Credentials that are told apart from any other text. The engines take any.
@@ -175,6 +192,13 @@ impl Service {
         self.store().sign_in(&new_session(user_id, device, self.now), None, self.now).await.unwrap().session
     }
 
+    /// Puts a session of user 74 into the table that cannot be read.
+    pub async fn add_broken_session(&self) {
+        let key = text("session#01900000-0000-7000-8000-000000000000");
+        let put = self.client().put_item().table_name(&self.database.table).item("user_id", text("74"));
+        put.item("sk", key.clone()).item("live_sk", key).send().await.unwrap();
+    }
+
     /// Sends an event as it is. What comes back has the form of every answer and shows no secret.
     pub async fn event(&self, event: &Value) -> Reply {
         secrets::plant(|secrets| secrets.add_event(event));
@@ -256,7 +280,7 @@ impl Reply {
         }
     }
 
-    /// What holds for every answer, success or refusal.
+    /// What holds for every answer: its headers, and the form of a problem (RFC 9457).
     fn check_form(&self) {
         let content_type = if self.status < 300 { "application/json" } else { "application/problem+json" };
         let mut headers = BTreeMap::from([
@@ -273,6 +297,12 @@ impl Reply {
         }
         let own: BTreeMap<_, _> = self.headers.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(own, headers, "{} {}", self.status, self.text);
+        if self.status >= 300 {
+            assert_eq!(self.body["status"], self.status, "{}", self.text);
+            for field in ["type", "title", "detail", "code", "request_id"] {
+                assert!(self.body[field].is_string(), "{field} in {}", self.text);
+            }
+        }
     }
 
     /// The methods that a refused one's path takes.
@@ -287,19 +317,20 @@ impl Reply {
         format!("{:?}\n{}", self.headers, self.text)
     }
 
-    /// Asserts a problem of RFC 9457 with this status and code; returns its detail.
+    /// Asserts that it is a problem with this status and code; returns its detail.
     pub fn problem(&self, status: u64, code: &str) -> &str {
         assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
-        assert_eq!(self.body["status"], status);
-        for field in ["type", "title", "request_id"] {
-            assert!(self.body[field].is_string(), "{field} in {}", self.text);
-        }
         self.body["detail"].as_str().unwrap()
     }
 
     pub fn ok(&self) -> &Value {
         assert_eq!(self.status, 200, "{}", self.text);
         &self.body
+    }
+
+    /// The id of a session.
+    pub fn id(&self) -> String {
+        self.body["id"].as_str().unwrap().to_owned()
     }
 
     /// The ids of a list of sessions.

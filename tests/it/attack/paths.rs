@@ -2,113 +2,61 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use super::*;
-
-/// A path as it is sent, and as the gateway hands it over once it has decoded it.
-struct Path {
-    sent: &'static str,
-    outcome: Outcome,
-    decoded: &'static str,
-    outcome_decoded: Outcome,
-}
 
 const BAD_USER: Outcome = Some("bad_user_id");
 const BAD_SESSION: Outcome = Some("bad_session_id");
 const NO_ROUTE: Outcome = Some("route_not_found");
 const NOT_FOUND: Outcome = Some("session_not_found");
 
-/// The same outcome, decoded or not.
-const fn both(sent: &'static str, decoded: &'static str, outcome: Outcome) -> Path {
-    Path { sent, outcome, decoded, outcome_decoded: outcome }
-}
+const GOOD_USERS: &str = "74|%37%34|74;id=75|74,75|profile|*|$%7Bjndi:x%7D";
 
-/// One where what the gateway makes of it is another path.
-const fn apart(
-    sent: &'static str,
-    outcome: Outcome,
-    decoded: &'static str,
-    outcome_decoded: Outcome,
-) -> Path {
-    Path { sent, outcome, decoded, outcome_decoded }
-}
+/// Dots, slashes, other paths, control characters, other scripts, identity that are not visible, and broken UTF-8.
+const BAD_USERS: &str = "|.|..|%2e%2e|%2E|%2F|74%2F|..%2Fcreate|74%2F..%2F75|%252F|%2537%2534|%5C..%5C\
+    |session%2301900000-0000-7000-8000-000000000000|74%3Fcursor=|74%23|%00|74%00|74%0D%0ASet-Cookie:%20a=b\
+    |74%09|74%20|+74%7F|%27%20OR%201=1|%EF%BC%97%EF%BC%94|%D9%A7%D9%A4|7%D0%A74|%E2%80%8F74|74%E2%80%AE\
+    |74%E2%80%8B|%EF%BB%BF74|%C0%AF|%C0%AE%C0%AE|%E0%80%AF|%F0%80%80%AF|%ED%A0%80|%F4%90%80%80|%FF|%37%3|%|%u0037";
 
-/// Sends a path both ways; `before` and `after` stand around the id.
-async fn try_path(service: &Service, method: &str, path: &Path, before: &str, after: &str) {
-    let call = |id: &str| Call::new(method, &format!("{before}{id}{after}")).token(&admin_token());
-    let attempt = format!("{method} {before}{}{after}", path.sent);
-    came_to(&call(path.sent).send(service).await, path.outcome, &attempt);
-    // A target with a question mark in it is not what Call takes apart.
-    let raw = format!("{before}{}{after}", path.decoded);
-    let decoded = call("x").with("/rawPath", json!(raw)).with("/pathParameters", json!({"id": path.decoded}));
-    came_to(&decoded.send(service).await, path.outcome_decoded, &format!("{attempt}, decoded"));
+const UNKNOWN_SESSIONS: &str = "01900000-0000-7000-8000-000000000000|%301900000-0000-7000-8000-000000000000\
+    |00000000-0000-0000-0000-000000000000|ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+const BAD_SESSIONS: &str = "|1|profile|session|session%2301900000-0000-7000-8000-000000000000\
+    |%2301900000-0000-7000-8000-00000000000|..|%2e%2e|..%2Flogout|%252e%252e|01900000-0000-7000-8000-000000000000%00\
+    |01900000-0000-7000-8000-00000000000%00|01900000-0000-7000-8000-000000000000%20\
+    |01900000-0000-7000-8000-000000000000;|01900000-0000-7000-8000-0000000000000\
+    |0190000-00000-7000-8000-000000000000|01900000000070008000000000000000\
+    |%7B01900000-0000-7000-8000-0000000000%7D|01900000-0000-7000-8000-0000000000%EF%BC%90\
+    |01900000%E2%80%90000-7000-8000-000000000000|01900000-0000-7000-8000-00000000%C0%B0\
+    |01900000-0000-7000-8000-00000000000%FF";
+
+/// Sends each id between the bars of a list, as it is and as the gateway hands it over once it has decoded it.
+/// A slash that the gateway has decoded makes another path.
+async fn try_ids(service: &Service, method: &str, path: &str, ids: &str, outcome: Outcome) {
+    for id in ids.split('|') {
+        let call = |id: &str| Call::new(method, &path.replace("{id}", id)).token(&admin_token());
+        let attempt = format!("{method} {path} with {id}");
+        came_to(&call(id).send(service).await, outcome, &attempt);
+        let decoded = percent_decode_str(id).decode_utf8_lossy().into_owned();
+        let outcome = if decoded.contains('/') { NO_ROUTE } else { outcome };
+        // Call would take a path with a question mark apart.
+        let call = call("x").with("/rawPath", json!(path.replace("{id}", &decoded)));
+        let call = call.with("/pathParameters", json!({"id": decoded}));
+        came_to(&call.send(service).await, outcome, &format!("{attempt}, decoded"));
+    }
 }
 
 #[tokio::test]
-async fn ids_of_users_are_decoded_once_and_held_to_their_form() {
+async fn user_ids_are_decoded_once_and_validated() {
     let service = Service::start().await;
-    let paths = [
-        both("74", "74", None),
-        both("%37%34", "74", None),
-        both("74;id=75", "74;id=75", None),
-        both("74,75", "74,75", None),
-        both("profile", "profile", None),
-        both("*", "*", None),
-        both("$%7Bjndi:x%7D", "${jndi:x}", None),
-        both("", "", BAD_USER),
-        both(".", ".", BAD_USER),
-        both("..", "..", BAD_USER),
-        both("%2e%2e", "..", BAD_USER),
-        both("%2E", ".", BAD_USER),
-        apart("%2F", BAD_USER, "/", NO_ROUTE),
-        apart("74%2F", BAD_USER, "74/", NO_ROUTE),
-        apart("..%2Fcreate", BAD_USER, "../create", NO_ROUTE),
-        apart("74%2F..%2F75", BAD_USER, "74/../75", NO_ROUTE),
-        both("%252F", "%2F", BAD_USER),
-        both("%2537%2534", "%37%34", BAD_USER),
-        both("%5C..%5C", "\\..\\", BAD_USER),
-        both(
-            "session%2301900000-0000-7000-8000-000000000000",
-            "session#01900000-0000-7000-8000-000000000000",
-            BAD_USER,
-        ),
-        both("74%3Fcursor=", "74?cursor=", BAD_USER),
-        both("74%23", "74#", BAD_USER),
-        both("%00", "\0", BAD_USER),
-        both("74%00", "74\0", BAD_USER),
-        both("74%0D%0ASet-Cookie:%20a=b", "74\r\nSet-Cookie: a=b", BAD_USER),
-        both("74%09", "74\t", BAD_USER),
-        both("74%20", "74 ", BAD_USER),
-        both("+74%7F", "+74\u{7f}", BAD_USER),
-        both("%27%20OR%201=1", "' OR 1=1", BAD_USER),
-        both("%EF%BC%97%EF%BC%94", "７４", BAD_USER),
-        both("%D9%A7%D9%A4", "٧٤", BAD_USER),
-        both("7%D0%A74", "7Ч4", BAD_USER),
-        both("%E2%80%8F74", "\u{200f}74", BAD_USER),
-        both("74%E2%80%AE", "74\u{202e}", BAD_USER),
-        both("74%E2%80%8B", "74\u{200b}", BAD_USER),
-        both("%EF%BB%BF74", "\u{feff}74", BAD_USER),
-        // What is no UTF-8 is replaced by the gateway.
-        both("%C0%AF", "\u{fffd}\u{fffd}", BAD_USER),
-        both("%C0%AE%C0%AE", "\u{fffd}\u{fffd}", BAD_USER),
-        both("%E0%80%AF", "\u{fffd}", BAD_USER),
-        both("%F0%80%80%AF", "\u{fffd}", BAD_USER),
-        both("%ED%A0%80", "\u{fffd}", BAD_USER),
-        both("%F4%90%80%80", "\u{fffd}", BAD_USER),
-        both("%FF", "\u{fffd}", BAD_USER),
-        both("%37%3", "7%3", BAD_USER),
-        both("%", "%", BAD_USER),
-        both("%u0037", "%u0037", BAD_USER),
-    ];
-    for path in &paths {
-        try_path(&service, "GET", path, "/sessions/user/", "").await;
-        // No user has a session of this name, so that a good id is seen by what it does not find.
-        let ending = |outcome: Outcome| outcome.or(NOT_FOUND);
-        let path =
-            Path { outcome: ending(path.outcome), outcome_decoded: ending(path.outcome_decoded), ..*path };
-        try_path(&service, "DELETE", &path, "/sessions/user/", &format!("/session/{NEVER}")).await;
-    }
+    try_ids(&service, "GET", "/sessions/user/{id}", GOOD_USERS, None).await;
+    try_ids(&service, "GET", "/sessions/user/{id}", BAD_USERS, BAD_USER).await;
+    // No user has a session of this name, so that a good id is seen by what it does not find.
+    let end = format!("/sessions/user/{{id}}/session/{NEVER}");
+    try_ids(&service, "DELETE", &end, GOOD_USERS, NOT_FOUND).await;
+    try_ids(&service, "DELETE", &end, BAD_USERS, BAD_USER).await;
     let no_text = service.get("/sessions/user/%FF", &admin_token()).await;
     assert_eq!(no_text.problem(400, "bad_user_id"), "user_id must be UTF-8 when percent-decoded");
     for (length, outcome) in [(255, None), (256, BAD_USER), (5_000, BAD_USER)] {
@@ -120,66 +68,13 @@ async fn ids_of_users_are_decoded_once_and_held_to_their_form() {
 }
 
 #[tokio::test]
-async fn ids_of_sessions_are_uuids_alone() {
+async fn session_ids_are_uuids() {
     let mut service = Service::start().await;
     let own = service.sign_in("1", "panel").await.id.to_string();
-    let paths = [
-        both(NEVER, NEVER, NOT_FOUND),
-        both("%301900000-0000-7000-8000-000000000000", NEVER, NOT_FOUND),
-        both("00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000000", NOT_FOUND),
-        both("ffffffff-ffff-ffff-ffff-ffffffffffff", "ffffffff-ffff-ffff-ffff-ffffffffffff", NOT_FOUND),
-        both("1", "1", BAD_SESSION),
-        both("profile", "profile", BAD_SESSION),
-        both("session", "session", BAD_SESSION),
-        both(
-            "session%2301900000-0000-7000-8000-000000000000",
-            "session#01900000-0000-7000-8000-000000000000",
-            BAD_SESSION,
-        ),
-        both("%2301900000-0000-7000-8000-00000000000", "#01900000-0000-7000-8000-00000000000", BAD_SESSION),
-        both("", "", BAD_SESSION),
-        both("..", "..", BAD_SESSION),
-        both("%2e%2e", "..", BAD_SESSION),
-        apart("..%2Flogout", BAD_SESSION, "../logout", NO_ROUTE),
-        both("%252e%252e", "%2e%2e", BAD_SESSION),
-        both(
-            "01900000-0000-7000-8000-000000000000%00",
-            "01900000-0000-7000-8000-000000000000\0",
-            BAD_SESSION,
-        ),
-        both("01900000-0000-7000-8000-00000000000%00", "01900000-0000-7000-8000-00000000000\0", BAD_SESSION),
-        both("01900000-0000-7000-8000-000000000000%20", "01900000-0000-7000-8000-000000000000 ", BAD_SESSION),
-        both("01900000-0000-7000-8000-000000000000;", "01900000-0000-7000-8000-000000000000;", BAD_SESSION),
-        both("01900000-0000-7000-8000-0000000000000", "01900000-0000-7000-8000-0000000000000", BAD_SESSION),
-        both("0190000-00000-7000-8000-000000000000", "0190000-00000-7000-8000-000000000000", BAD_SESSION),
-        both("01900000000070008000000000000000", "01900000000070008000000000000000", BAD_SESSION),
-        both("%7B01900000-0000-7000-8000-0000000000%7D", "{01900000-0000-7000-8000-0000000000}", BAD_SESSION),
-        both(
-            "01900000-0000-7000-8000-0000000000%EF%BC%90",
-            "01900000-0000-7000-8000-0000000000０",
-            BAD_SESSION,
-        ),
-        both(
-            "01900000%E2%80%90000-7000-8000-000000000000",
-            "01900000‐000-7000-8000-000000000000",
-            BAD_SESSION,
-        ),
-        both(
-            "01900000-0000-7000-8000-00000000%C0%B0",
-            "01900000-0000-7000-8000-00000000\u{fffd}",
-            BAD_SESSION,
-        ),
-        both(
-            "01900000-0000-7000-8000-00000000000%FF",
-            "01900000-0000-7000-8000-000000000\u{fffd}",
-            BAD_SESSION,
-        ),
-    ];
-    for path in &paths {
-        try_path(&service, "DELETE", path, "/sessions/user/74/session/", "").await;
-        for method in ["GET", "DELETE"] {
-            try_path(&service, method, path, "/sessions/session/", "").await;
-        }
+    let own_routes = ["GET", "DELETE"].map(|method| (method, "/sessions/session/{id}"));
+    for (method, path) in [("DELETE", "/sessions/user/74/session/{id}")].into_iter().chain(own_routes) {
+        try_ids(&service, method, path, UNKNOWN_SESSIONS, NOT_FOUND).await;
+        try_ids(&service, method, path, BAD_SESSIONS, BAD_SESSION).await;
     }
     for length in [1_000, 5_000] {
         let target = format!("/sessions/session/{}", "0".repeat(length));
@@ -190,46 +85,20 @@ async fn ids_of_sessions_are_uuids_alone() {
     assert_eq!(shown.ok()["id"], own.as_str());
 }
 
+const WRONG_PATHS: &str = "|/|/sessions|/sessions/users/74|/sessions/user/74/75\
+    |/sessions/user/74/session/a/b|//sessions/user/74|/sessions//user/74|/sessions/user//74\
+    |/sessions/user/74/|/sessions/user/74//|/sessions/./user/74|/./sessions/user/74|/x/../sessions/user/74\
+    |/sessions/user/75/../74|/sessions%2Fuser%2F74|/sessions/user%2F74|/sessions/%75ser/74\
+    |/%73essions/user/74|/Sessions/user/74|/sessions/User/74|/sessions;/user/74|/sessions/user;a=b/74\
+    |/sessions/my-sessions/|/sessions/my-sessions;|/sessions/my-sessions%00|/sessions/my%2Dsessions\
+    |/sessions/current/..|\\sessions\\user\\74|/dev/sessions/user/74|/sessions/user/74/session\
+    |/sessions/user/74/sessions/01900000-0000-7000-8000-000000000000\
+    |https://api.example.com/sessions/user/74|sessions/user/74";
+
 #[tokio::test]
 async fn a_path_has_one_spelling() {
     let service = Service::start().await;
-    let paths = [
-        "",
-        "/",
-        "/sessions",
-        "/sessions/users/74",
-        "/sessions/user/74/75",
-        "/sessions/user/74/session/a/b",
-        "//sessions/user/74",
-        "/sessions//user/74",
-        "/sessions/user//74",
-        "/sessions/user/74/",
-        "/sessions/user/74//",
-        "/sessions/./user/74",
-        "/./sessions/user/74",
-        "/x/../sessions/user/74",
-        "/sessions/user/75/../74",
-        "/sessions%2Fuser%2F74",
-        "/sessions/user%2F74",
-        "/sessions/%75ser/74",
-        "/%73essions/user/74",
-        "/Sessions/user/74",
-        "/sessions/User/74",
-        "/sessions;/user/74",
-        "/sessions/user;a=b/74",
-        "/sessions/my-sessions/",
-        "/sessions/my-sessions;",
-        "/sessions/my-sessions%00",
-        "/sessions/my%2Dsessions",
-        "/sessions/current/..",
-        "\\sessions\\user\\74",
-        "/dev/sessions/user/74",
-        "/sessions/user/74/session",
-        "/sessions/user/74/sessions/01900000-0000-7000-8000-000000000000",
-        "https://api.example.com/sessions/user/74",
-        "sessions/user/74",
-    ];
-    for path in paths {
+    for path in WRONG_PATHS.split('|') {
         came_to(&service.get(path, &admin_token()).await, NO_ROUTE, path);
         let decoded = Call::new("GET", path).with("/pathParameters", json!({"user_id": "74"}));
         came_to(&decoded.token(&admin_token()).send(&service).await, NO_ROUTE, path);
@@ -244,7 +113,7 @@ async fn a_path_has_one_spelling() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_good_for_its_own_list_and_unchanged_alone() {
+async fn a_cursor_is_valid_only_unchanged_and_for_its_own_list() {
     let mut service = Service::start().await;
     for owner in ["74", "75", "1"] {
         for device in ["a", "b", "c"] {
