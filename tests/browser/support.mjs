@@ -40,8 +40,11 @@ const AGENTS = {
 
 let devices = 0;
 
-/** Signs a user in on a new device: "windows", "iphone", "linux", or any other name, which the device gives itself. */
-export async function signIn(user, device, bearer = token(user)) {
+/**
+ * Signs a user in on a new device: "windows", "iphone", "linux", or any other name, which the device gives itself.
+ * Each has a token of its own.
+ */
+export async function signIn(user, device, bearer = token(user, "--expires-in", String(3600 + devices))) {
   const response = await fetch(`${API}/sessions/create`, {
     method: "POST",
     headers: { Authorization: `Bearer ${bearer}`, "User-Agent": AGENTS[device] ?? "-", "Content-Type": "application/json" },
