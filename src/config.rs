@@ -4,7 +4,9 @@ use std::env;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use serde_json::{Map, Value};
 
+use crate::auth::{JwksError, PublicKeys};
 use crate::session::Policy;
 
 /// The shortest JWT secret, in bytes. RFC 7518 section 3.2 asks for the size of the hash output.
@@ -83,8 +85,12 @@ pub struct Auth {
     pub session_id_claim: String,
     /// `ADMIN_ROLE`
     pub admin_role: String,
+    /// `SERVICE_ROLE`: the role of a back end's own token; without it there are no such tokens
+    pub service_role: Option<String>,
     /// `ROLE_SOURCE`
     pub role_source: RoleSource,
+    /// `REQUIRE_SID`: whether tokens without a session id are refused everywhere but at sign-in
+    pub require_sid: bool,
     /// `JWT_ISSUER`: the `iss` that every token must have
     pub issuer: Option<String>,
     /// `JWT_AUDIENCE`: the `aud` that every token must have
@@ -101,7 +107,12 @@ pub enum AuthMode {
         /// `JWT_SECRET_PREVIOUS`, which is accepted too during a rotation
         previous: Option<Secret>,
     },
-    /// In API Gateway's JWT authorizer, which passes the claims on.
+    /// In this function, with the public keys of the issuer.
+    Jwks {
+        /// `JWKS`
+        keys: PublicKeys,
+    },
+    /// In API Gateway's JWT authorizer, which says whose token it verified.
     Gateway,
 }
 
@@ -154,6 +165,9 @@ pub enum ConfigError {
         /// What the variable takes.
         takes: String,
     },
+    /// `JWKS` must not be started with.
+    #[error(transparent)]
+    Jwks(#[from] JwksError),
 }
 
 impl Config {
@@ -190,25 +204,43 @@ fn database(vars: &Vars<'_>) -> Result<Database, ConfigError> {
 }
 
 fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
-    let gateway = vars.one_of("AUTH_MODE", &[("hs256", false), ("gateway", true)])?;
-    let mode = match gateway {
-        true => AuthMode::Gateway,
-        false => AuthMode::Hs256 {
-            secret: vars.secret("JWT_SECRET")?.ok_or(ConfigError::Missing("JWT_SECRET"))?,
-            previous: vars.secret("JWT_SECRET_PREVIOUS")?,
-        },
-    };
-    Ok(Auth {
-        mode,
+    let auth = Auth {
+        mode: auth_mode(vars)?,
         user_id_claim: vars.get("USER_ID_CLAIM").unwrap_or_else(|| "sub".into()),
         role_claim: vars.get("ROLE_CLAIM").unwrap_or_else(|| "role".into()),
         session_id_claim: vars.get("SESSION_ID_CLAIM").unwrap_or_else(|| "sid".into()),
         admin_role: vars.get("ADMIN_ROLE").unwrap_or_else(|| "admin".into()),
+        service_role: vars.get("SERVICE_ROLE"),
+        require_sid: vars.one_of("REQUIRE_SID", &[("false", false), ("true", true)])?,
         role_source: vars
             .one_of("ROLE_SOURCE", &[("token", RoleSource::Token), ("table", RoleSource::Table)])?,
         issuer: vars.get("JWT_ISSUER"),
         audience: vars.get("JWT_AUDIENCE"),
-    })
+    };
+    match auth.service_role.as_ref() == Some(&auth.admin_role) {
+        true => Err(vars.invalid("SERVICE_ROLE", "another role than ADMIN_ROLE")),
+        false => Ok(auth),
+    }
+}
+
+fn auth_mode(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
+    type Read = fn(&Vars<'_>) -> Result<AuthMode, ConfigError>;
+    let modes: [(&str, Read); 3] = [("hs256", hs256), ("jwks", jwks), ("gateway", |_| Ok(AuthMode::Gateway))];
+    vars.one_of("AUTH_MODE", &modes)?(vars)
+}
+
+fn hs256(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
+    let secret = vars.secret("JWT_SECRET")?.ok_or(ConfigError::Missing("JWT_SECRET"))?;
+    Ok(AuthMode::Hs256 { secret, previous: vars.secret("JWT_SECRET_PREVIOUS")? })
+}
+
+/// An identity provider signs tokens for other services too, and may have a `sid` of its own. So the settings that tell
+/// our tokens from others have no defaults here.
+fn jwks(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
+    for name in ["JWT_ISSUER", "JWT_AUDIENCE", "SESSION_ID_CLAIM"] {
+        vars.required(name)?;
+    }
+    Ok(AuthMode::Jwks { keys: PublicKeys::parse(&vars.required("JWKS")?)? })
 }
 
 fn policy(vars: &Vars<'_>) -> Result<Policy, ConfigError> {
@@ -237,11 +269,19 @@ impl Vars<'_> {
 
     fn secret(&self, name: &'static str) -> Result<Option<Secret>, ConfigError> {
         match self.get(name) {
+            Some(value) if is_json_object(&value) => Err(self.invalid(
+                name,
+                "the secret itself, not a JSON object of keys and values (in Secrets Manager's console: plaintext)",
+            )),
             Some(value) if value.len() < SECRET_MIN => {
-                Err(ConfigError::Invalid { name, takes: format!("at least {SECRET_MIN} bytes long") })
+                Err(self.invalid(name, &format!("at least {SECRET_MIN} bytes long")))
             }
             value => Ok(value.map(|value| Secret(value.into_bytes()))),
         }
+    }
+
+    fn invalid(&self, name: &'static str, takes: &str) -> ConfigError {
+        ConfigError::Invalid { name, takes: takes.into() }
     }
 
     /// Reads one of a few words. The first is the default.
@@ -265,6 +305,10 @@ impl Vars<'_> {
         let number = value.parse().ok().filter(|number| range.contains(number));
         number.ok_or(ConfigError::Invalid { name, takes })
     }
+}
+
+fn is_json_object(value: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(value).is_ok()
 }
 
 #[cfg(test)]
@@ -301,6 +345,7 @@ mod tests {
         );
         assert_eq!((config.auth.role_claim.as_str(), config.auth.admin_role.as_str()), ("role", "admin"));
         assert_eq!((config.auth.issuer, config.auth.audience), (None, None));
+        assert_eq!((config.auth.service_role, config.auth.require_sid), (None, false));
     }
 
     #[test]
@@ -323,7 +368,9 @@ mod tests {
         let cases = [
             ("JWT_SECRET", short, "at least 32 bytes long"),
             ("JWT_SECRET_PREVIOUS", short, "at least 32 bytes long"),
-            ("AUTH_MODE", "rs256", "hs256 or gateway"),
+            ("AUTH_MODE", "rs256", "hs256 or jwks or gateway"),
+            ("REQUIRE_SID", "yes", "false or true"),
+            ("SERVICE_ROLE", "admin", "another role than ADMIN_ROLE"),
             ("ROLE_SOURCE", "Token", "token or table"),
             ("UNKNOWN_USERS", "404", "empty or not_found"),
             ("MAX_SESSIONS", "0", "a whole number from 1 to 1000"),
@@ -338,6 +385,50 @@ mod tests {
             assert_eq!(error, format!("{name} must be {takes}"));
             assert!(!error.contains(short));
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_a_json_object_is_refused() {
+        let takes = "the secret itself, not a JSON object of keys and values (in Secrets Manager's console: plaintext)";
+        for name in ["JWT_SECRET", "JWT_SECRET_PREVIOUS"] {
+            for value in [r#"{"JWT_SECRET":"0123456789abcdef0123456789abcdef"}"#, r#" {"a":"b"} "#, "{}"] {
+                assert_eq!(
+                    read(&[(name, value)]).unwrap_err().to_string(),
+                    format!("{name} must be {takes}")
+                );
+            }
+            for value in ["{0123456789abcdef0123456789abcdef}", r#"["0123456789abcdef0123456789abcdef"]"#] {
+                assert!(read(&[(name, value)]).is_ok(), "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn public_keys_need_to_be_told_whose_tokens_count() {
+        let jwks =
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        let settings = [
+            ("AUTH_MODE", "jwks"),
+            ("JWT_ISSUER", "https://issuer.example"),
+            ("JWT_AUDIENCE", "sessions"),
+            ("SESSION_ID_CLAIM", "sid"),
+            ("JWKS", jwks),
+            ("JWT_SECRET", ""),
+        ];
+        assert!(matches!(read(&settings).unwrap().auth.mode, AuthMode::Jwks { .. }));
+        for at in 1..5 {
+            let mut settings = settings;
+            settings[at].1 = "";
+            assert_eq!(read(&settings).unwrap_err(), ConfigError::Missing(settings[at].0));
+        }
+        let broken = [settings[0], settings[1], settings[2], settings[3], ("JWKS", "{")];
+        assert_eq!(read(&broken).unwrap_err(), ConfigError::Jwks(JwksError::NotASet));
+    }
+
+    #[test]
+    fn a_role_of_back_ends_is_one_that_is_set() {
+        let auth = read(&[("SERVICE_ROLE", "backend"), ("REQUIRE_SID", "true")]).unwrap().auth;
+        assert_eq!((auth.service_role.as_deref(), auth.require_sid), (Some("backend"), true));
     }
 
     #[test]

@@ -3,12 +3,17 @@
 //! Client hints (<https://wicg.github.io/ua-client-hints/>) win over the user agent, because Chromium freezes the user
 //! agent: it says Windows 10 on Windows 11.
 
+use percent_encoding::percent_decode_str;
 use woothee::parser::{Parser, WootheeResult};
 
 use crate::session::{Device, DeviceType};
+use crate::text;
 
-/// The longest text that is kept of what a client says, in characters.
+/// The longest text about a device, in characters.
 const WORDS_MAX: usize = 100;
+
+/// How the user agent of every browser begins.
+const BROWSER_PREFIX: &str = "Mozilla/";
 
 /// The headers of a request that describe its device. A header that is absent is `None`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +30,7 @@ pub struct ClientHints<'a> {
     pub mobile: Option<&'a str>,
 }
 
-/// What the body of a sign-in says about its device. It counts only where the headers say nothing.
+/// What the body of a sign-in says about its device. It counts only where the headers name no browser.
 #[derive(Clone, Debug, Default)]
 pub struct ReportedDevice<'a> {
     /// A name. Existing clients send the start of their user agent here.
@@ -36,23 +41,59 @@ pub struct ReportedDevice<'a> {
     pub browser: Option<&'a str>,
 }
 
+impl<'a> ReportedDevice<'a> {
+    /// The name, when it is the start of a user agent.
+    fn user_agent(&self) -> Option<&'a str> {
+        self.name.filter(|name| name.starts_with(BROWSER_PREFIX))
+    }
+
+    /// The name, when somebody chose it.
+    fn chosen_name(&self) -> Option<String> {
+        words(self.name.filter(|name| !name.starts_with(BROWSER_PREFIX)))
+    }
+}
+
+/// What a request tells about its device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetectedDevice {
+    /// What people read.
+    pub device: Device,
+    /// The browser's or app's family, for example "Chrome", by which devices are compared; `None` when it is unknown.
+    pub browser_family: Option<String>,
+    /// The platform's family, for example "Windows", by which devices are compared; `None` when it is unknown.
+    pub platform_family: Option<String>,
+}
+
 /// Names the device that sent a request.
-pub fn detect(hints: &ClientHints<'_>, reported: &ReportedDevice<'_>) -> Device {
-    let agent = Agent::parse(hints.user_agent).or_else(|| Agent::parse(reported.name));
-    let browser = hinted_browser(hints).or_else(|| agent.as_ref().and_then(Agent::browser));
-    let os = hinted_os(hints).or_else(|| agent.as_ref().and_then(Agent::os));
-    let kind = hinted_kind(hints)
-        .or_else(|| agent.as_ref().map(Agent::kind))
-        .or_else(|| (reported.kind == Some("mobile")).then_some(DeviceType::Mobile));
-    let place = agent.as_ref().and_then(Agent::handheld).or_else(|| os.clone());
-    let chosen = if browser.is_none() && place.is_none() { words(reported.name) } else { None };
-    let browser = browser.or_else(|| words(reported.browser));
-    let name = chosen.or_else(|| name(browser.as_deref(), place.as_deref()));
-    Device {
-        name: name.unwrap_or_else(|| "Unknown device".into()),
-        kind: kind.unwrap_or(DeviceType::Web),
-        browser: browser.unwrap_or_else(|| "Unknown".into()),
-        os: os.unwrap_or_else(|| "Unknown".into()),
+///
+/// The names for people take the client hints first, because they say more. The families have no version and take the
+/// user agent first: every request has one, while hints come late, over HTTPS only, and not through every proxy. So
+/// Brave, which only its hints tell from Chrome, is of the family Chrome with and without them.
+pub fn detect(hints: &ClientHints<'_>, reported: &ReportedDevice<'_>) -> DetectedDevice {
+    let agent = Agent::parse(hints.user_agent).or_else(|| Agent::parse(reported.user_agent()));
+    let agent = agent.as_ref();
+    let (hinted_browser, hinted_os) = (hinted_browser(hints), hinted_os(hints));
+    let (agent_browser, agent_os) = (agent.and_then(Agent::browser), agent.and_then(Agent::os));
+    let app = product(hints.user_agent);
+
+    let browser_family = agent_browser.clone().or_else(|| hinted_browser.clone()).or_else(|| app.clone());
+    let platform_family = agent_os.clone().or_else(|| hinted_os.clone());
+    let browser = hinted_browser.or(agent_browser);
+    // The name that an app reports says more than the name of the app, and less than a browser.
+    let chosen = if browser.is_none() { reported.chosen_name() } else { None };
+    let browser = browser.or_else(|| words(reported.browser)).or(app);
+    let os = hinted_os.or(agent_os);
+    let place = agent.and_then(Agent::handheld).or_else(|| os.clone());
+    let name = chosen.or_else(|| words(name(browser.as_deref(), place.as_deref()).as_deref()));
+    DetectedDevice {
+        device: Device {
+            name: name.unwrap_or_else(|| "Unknown device".into()),
+            kind: kind(hints, agent, reported),
+            browser: browser.unwrap_or_else(|| "Unknown".into()),
+            os: os.unwrap_or_else(|| "Unknown".into()),
+        },
+        browser_family: browser_family.and_then(|browser| without_version(&browser)),
+        platform_family: platform_family.and_then(|platform| family_of_platform(&platform)),
     }
 }
 
@@ -65,52 +106,107 @@ fn name(browser: Option<&str>, place: Option<&str>) -> Option<String> {
     }
 }
 
-/// The part of a client's text that is kept: without control characters, with single spaces, and not too long.
+/// The hint `?0` decides only where there is no user agent: a tablet sends it too.
+fn kind(hints: &ClientHints<'_>, agent: Option<&Agent<'_>>, reported: &ReportedDevice<'_>) -> DeviceType {
+    match (hints.mobile, agent) {
+        (Some("?1"), _) => DeviceType::Mobile,
+        (_, Some(agent)) => agent.kind(),
+        (Some("?0"), None) => DeviceType::Web,
+        (_, None) if reported.kind == Some("mobile") => DeviceType::Mobile,
+        (_, None) => DeviceType::Web,
+    }
+}
+
+/// The visible part of a client's text; `None` when nothing is left.
 fn words(text: Option<&str>) -> Option<String> {
-    let bounded: String =
-        text?.chars().map(|c| if c.is_control() { ' ' } else { c }).take(4 * WORDS_MAX).collect();
-    let joined = bounded.split_whitespace().collect::<Vec<_>>().join(" ");
-    let kept: String = joined.chars().take(WORDS_MAX).collect();
-    (!kept.is_empty()).then_some(kept)
+    Some(text::clean(text?, WORDS_MAX)).filter(|words| !words.is_empty())
+}
+
+/// The first product of a user agent (RFC 9110, section 10.1.5), which names an app or a tool: "okhttp" of
+/// "okhttp/4.12.0". Browsers all call themselves Mozilla. Apps on Apple's systems percent-encode their name.
+fn product(user_agent: Option<&str>) -> Option<String> {
+    let agent = user_agent.filter(|agent| !agent.starts_with(BROWSER_PREFIX))?;
+    let product = agent.split(['/', '(']).next()?;
+    let product = words(Some(&percent_decode_str(product).decode_utf8_lossy()))?;
+    without_version(&product).filter(|product| product.contains(char::is_alphabetic))
+}
+
+/// The words of a name before the first that is a version.
+fn without_version(name: &str) -> Option<String> {
+    let separators = [' ', '-', '_'];
+    let words =
+        name.split_inclusive(separators).take_while(|word| !is_version(word.trim_end_matches(separators)));
+    let name = words.collect::<String>();
+    Some(name.trim_end_matches(separators).to_owned()).filter(|name| !name.is_empty())
+}
+
+/// Whether a word is digits, or digits and a dot and more, with or without a `v` before them.
+fn is_version(word: &str) -> bool {
+    let number = word.trim_start_matches(['v', 'V']);
+    let rest = number.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.len() < number.len() && (rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Windows has versions that are no numbers, such as Vista.
+fn family_of_platform(platform: &str) -> Option<String> {
+    match platform.strip_prefix("Windows ") {
+        Some(version) if !version.starts_with("Phone") => Some("Windows".into()),
+        _ => without_version(platform),
+    }
 }
 
 /// A user agent that names a browser or a system.
-struct Agent<'a>(WootheeResult<'a>);
+struct Agent<'a> {
+    text: &'a str,
+    known: WootheeResult<'a>,
+}
 
 impl<'a> Agent<'a> {
     fn parse(user_agent: Option<&'a str>) -> Option<Self> {
-        let known = Parser::new().parse(user_agent?)?;
-        Some(Self(known)).filter(|agent| agent.browser().is_some() || agent.os().is_some())
+        let text = user_agent?;
+        let agent = Self { text, known: Parser::new().parse(text).unwrap_or_default() };
+        (agent.browser().is_some() || agent.os().is_some()).then_some(agent)
     }
 
     fn browser(&self) -> Option<String> {
-        match self.0.name {
+        match self.known.name {
             "UNKNOWN" | "" => None,
+            // What woothee says of many tools. The user agent itself names the tool.
+            "HTTP Library" | "misc crawler" | "RSSReader" => None,
             "SamsungBrowser" => Some("Samsung Internet".into()),
-            name => Some(name.into()),
+            name => words(Some(name)),
         }
     }
 
     fn os(&self) -> Option<String> {
-        match self.0.os {
-            "UNKNOWN" | "" => None,
+        match self.known.os {
+            "UNKNOWN" | "" => self.written_os().map(Into::into),
             // What woothee says of a Windows whose version it does not know.
             "Windows UNKNOWN Ver" => Some("Windows".into()),
             "Mac OSX" => Some("macOS".into()),
             "iPhone" | "iPod" => Some("iOS".into()),
             "iPad" => Some("iPadOS".into()),
-            os => Some(os.into()),
+            os => words(Some(os)),
         }
+    }
+
+    /// The system that an app writes by its name, such as "(build 7; iOS 17.0)", which woothee does not read.
+    fn written_os(&self) -> Option<&'static str> {
+        let is_written =
+            |os: &&str| self.text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == *os);
+        ["iPadOS", "iOS", "macOS", "Windows"].into_iter().find(is_written)
     }
 
     /// The name of a phone or tablet that people know better than its system.
     fn handheld(&self) -> Option<String> {
-        matches!(self.0.os, "iPhone" | "iPod" | "iPad").then(|| self.0.os.into())
+        matches!(self.known.os, "iPhone" | "iPod" | "iPad").then(|| self.known.os.into())
     }
 
     fn kind(&self) -> DeviceType {
-        match self.0.category {
-            "smartphone" | "mobilephone" => DeviceType::Mobile,
+        match (self.known.category, self.written_os()) {
+            ("smartphone" | "mobilephone", _) | ("UNKNOWN" | "", Some("iOS" | "iPadOS")) => {
+                DeviceType::Mobile
+            }
             _ => DeviceType::Web,
         }
     }
@@ -140,6 +236,7 @@ fn hinted_os(hints: &ClientHints<'_>) -> Option<String> {
     Some(match (platform.as_str(), version) {
         ("Windows", Some(13..)) => "Windows 11".into(),
         ("Windows", _) => "Windows 10".into(),
+        ("Chrome OS" | "Chromium OS", _) => "ChromeOS".into(),
         _ => platform,
     })
 }
@@ -150,20 +247,17 @@ fn major(version: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 
-fn hinted_kind(hints: &ClientHints<'_>) -> Option<DeviceType> {
-    match hints.mobile? {
-        "?1" => Some(DeviceType::Mobile),
-        "?0" => Some(DeviceType::Web),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn device_of(hints: &ClientHints<'_>, reported: &ReportedDevice<'_>) -> Device {
+        detect(hints, reported).device
+    }
 
     fn named(user_agent: &str) -> (String, DeviceType, String, String) {
-        let device = detect(
+        let device = device_of(
             &ClientHints { user_agent: Some(user_agent), ..ClientHints::default() },
             &ReportedDevice::default(),
         );
@@ -270,7 +364,7 @@ mod tests {
         for user_agent in ["", " ", "-", "????", "\u{7}"] {
             assert_eq!(named(user_agent), unknown, "{user_agent:?}");
         }
-        let none = detect(&ClientHints::default(), &ReportedDevice::default());
+        let none = device_of(&ClientHints::default(), &ReportedDevice::default());
         assert_eq!((none.name, none.kind), (unknown.0, unknown.1));
     }
 
@@ -291,19 +385,19 @@ mod tests {
             platform_version: Some("\"15.0.0\""),
             mobile: Some("?0"),
         };
-        let device = detect(&hints, &ReportedDevice::default());
+        let device = device_of(&hints, &ReportedDevice::default());
         assert_eq!((device.name.as_str(), device.kind), ("Edge on Windows 11", DeviceType::Web));
         let old = ClientHints { platform_version: Some("\"10.0.0\""), ..hints };
-        assert_eq!(detect(&old, &ReportedDevice::default()).os, "Windows 10");
+        assert_eq!(device_of(&old, &ReportedDevice::default()).os, "Windows 10");
         let google = ClientHints {
             brands: Some(r#""Chromium";v="148", "Google Chrome";v="148", "Not A(Brand";v="8""#),
             ..hints
         };
-        assert_eq!(detect(&google, &ReportedDevice::default()).browser, "Chrome");
+        assert_eq!(device_of(&google, &ReportedDevice::default()).browser, "Chrome");
         let chromium = ClientHints { brands: Some(r#""Chromium";v="148", "Not A(Brand";v="8""#), ..hints };
-        assert_eq!(detect(&chromium, &ReportedDevice::default()).browser, "Chromium");
+        assert_eq!(device_of(&chromium, &ReportedDevice::default()).browser, "Chromium");
         let phone = ClientHints { platform: Some("\"Android\""), mobile: Some("?1"), ..google };
-        let device = detect(&phone, &ReportedDevice::default());
+        let device = device_of(&phone, &ReportedDevice::default());
         assert_eq!((device.name.as_str(), device.kind), ("Chrome on Android", DeviceType::Mobile));
     }
 
@@ -316,10 +410,10 @@ mod tests {
                 mobile: Some(empty),
                 ..ClientHints::default()
             };
-            assert_eq!(detect(&hints, &ReportedDevice::default()).kind, DeviceType::Web, "{empty}");
+            assert_eq!(device_of(&hints, &ReportedDevice::default()).kind, DeviceType::Web, "{empty}");
         }
         let hints = ClientHints { user_agent: Some(WINDOWS), brands: Some("\"\""), ..ClientHints::default() };
-        assert_eq!(detect(&hints, &ReportedDevice::default()).name, "Chrome on Windows 10");
+        assert_eq!(device_of(&hints, &ReportedDevice::default()).name, "Chrome on Windows 10");
     }
 
     #[test]
@@ -330,21 +424,222 @@ mod tests {
             browser: Some("Own\nBrowser"),
         };
         let known = ClientHints { user_agent: Some(WINDOWS), ..ClientHints::default() };
-        assert_eq!(detect(&known, &reported).name, "Chrome on Windows 10");
-        assert_eq!(detect(&known, &reported).kind, DeviceType::Web);
-        let device = detect(&ClientHints::default(), &reported);
+        assert_eq!(device_of(&known, &reported).name, "Chrome on Windows 10");
+        assert_eq!(device_of(&known, &reported).kind, DeviceType::Web);
+        let device = device_of(&ClientHints::default(), &reported);
         assert_eq!((device.name.as_str(), device.kind), ("My phone", DeviceType::Mobile));
         assert_eq!(device.browser, "Own Browser");
+        let desktop = ClientHints { mobile: Some("?0"), ..ClientHints::default() };
+        assert_eq!(device_of(&desktop, &reported).kind, DeviceType::Web);
         // Existing clients send the start of their user agent as the name.
         let agent: String = WINDOWS.chars().take(100).collect();
         let reported = ReportedDevice { name: Some(&agent), browser: Some("Chrome"), kind: None };
-        let device = detect(&ClientHints::default(), &reported);
+        let device = device_of(&ClientHints::default(), &reported);
         assert_eq!((device.name.as_str(), device.os.as_str()), ("Chrome on Windows 10", "Windows 10"));
         let long = "é".repeat(10_000);
-        let device = detect(
+        let device = device_of(
             &ClientHints::default(),
             &ReportedDevice { name: Some(&long), ..ReportedDevice::default() },
         );
         assert_eq!(device.name.chars().count(), 100);
+    }
+
+    fn by_agent(user_agent: &str) -> ClientHints<'_> {
+        ClientHints { user_agent: Some(user_agent), ..ClientHints::default() }
+    }
+
+    fn families(hints: &ClientHints<'_>) -> (Option<String>, Option<String>) {
+        let detected = detect(hints, &ReportedDevice::default());
+        (detected.browser_family, detected.platform_family)
+    }
+
+    #[test]
+    fn apps_and_tools_get_the_name_of_their_product() {
+        use DeviceType::{Mobile, Web};
+        let cases = [
+            ("okhttp/4.12.0", "okhttp", Web),
+            ("curl/8.5.0", "curl", Web),
+            ("Wget/1.21.4", "Wget", Web),
+            ("python-requests/2.31.0", "python-requests", Web),
+            ("Apache-HttpClient/4.5.14 (Java/17.0.9)", "Apache-HttpClient", Web),
+            ("PostmanRuntime/7.36.0", "PostmanRuntime", Web),
+            ("Dart/3.2 (dart:io)", "Dart", Web),
+            ("node", "node", Web),
+            ("Faraday v2.7.4", "Faraday", Web),
+            ("MyBot/1.0", "MyBot", Web),
+            ("1Password/8.10", "1Password", Web),
+            ("MyApp/123 CFNetwork/1490.0.4 Darwin/23.2.0", "MyApp on iOS", Mobile),
+            ("My%20App/123 CFNetwork/1490.0.4 Darwin/23.2.0", "My App on iOS", Mobile),
+            ("%E2%80%AEMy%E2%80%8BApp/1", "MyApp", Web),
+            ("MyApp/1.0 (com.example.MyApp; build:1; iOS 17.0.0) Alamofire/5.8.0", "MyApp on iOS", Mobile),
+            ("MyApp/1.0 (com.example.MyApp; build:1; macOS 14.0.0) Alamofire/5.8.0", "MyApp on macOS", Web),
+            ("My App 1.0 (iPhone; iOS 17.0; Scale/3.00)", "My App on iPhone", Mobile),
+            ("MyApp/1.0 (iPad; iPadOS 17.0)", "MyApp on iPad", Mobile),
+            ("MyApp/1.0 (Linux; Android 14)", "MyApp on Android", Mobile),
+            ("MyApp/1.0 (Windows NT 10.0; Win64)", "MyApp on Windows 10", Web),
+            ("MyApp/1.0 (Windows 11)", "MyApp on Windows", Web),
+        ];
+        for (user_agent, name, kind) in cases {
+            let device = named(user_agent);
+            assert_eq!((device.0.as_str(), device.1), (name, kind), "{user_agent}");
+        }
+    }
+
+    #[test]
+    fn the_name_that_an_app_reports_says_more_than_its_product() {
+        let reported = ReportedDevice { name: Some("Anna's iPhone"), ..ReportedDevice::default() };
+        for user_agent in ["okhttp/4.12.0", "MyApp/1 CFNetwork/1490 Darwin/23", ""] {
+            assert_eq!(device_of(&by_agent(user_agent), &reported).name, "Anna's iPhone", "{user_agent}");
+        }
+        let android = ClientHints { platform: Some("\"Android\""), ..ClientHints::default() };
+        assert_eq!(device_of(&android, &reported).name, "Anna's iPhone");
+        let start_of_an_agent = ReportedDevice { name: Some(WINDOWS), ..ReportedDevice::default() };
+        assert_eq!(device_of(&by_agent("axios/1.6.2"), &start_of_an_agent).name, "Chrome on Windows 10");
+    }
+
+    #[test]
+    fn a_browser_is_of_the_same_families_with_and_without_hints() {
+        let webkit = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0";
+        let cases = [
+            ("Windows NT 10.0; Win64; x64", "Safari/537.36", "Google Chrome", "Windows", "Chrome"),
+            (
+                "Windows NT 10.0; Win64; x64",
+                "Safari/537.36 Edg/148.0.0.0",
+                "Microsoft Edge",
+                "Windows",
+                "Edge",
+            ),
+            ("Macintosh; Intel Mac OS X 10_15_7", "Safari/537.36 OPR/125.0.0.0", "Opera", "macOS", "Opera"),
+            ("X11; Linux x86_64", "Safari/537.36", "Brave", "Linux", "Chrome"),
+            ("X11; Linux x86_64", "Safari/537.36", "Chromium", "Linux", "Chrome"),
+            ("X11; Linux x86_64", "Safari/537.36", "Vivaldi", "Linux", "Chrome"),
+            ("X11; CrOS x86_64 14541.0.0", "Safari/537.36", "Google Chrome", "Chrome OS", "Chrome"),
+            ("Linux; Android 10; K", "Mobile Safari/537.36", "Google Chrome", "Android", "Chrome"),
+            ("Linux; Android 10; K", "Safari/537.36", "Google Chrome", "Android", "Chrome"),
+        ];
+        for (system, end, brand, platform, browser) in cases {
+            let user_agent = format!("Mozilla/5.0 ({system}) {webkit} {end}");
+            let brands = format!(r#""Not;A=Brand";v="99", "{brand}";v="148", "Chromium";v="148""#);
+            let platform = format!("\"{platform}\"");
+            let early = ClientHints {
+                brands: Some(&brands),
+                platform: Some(&platform),
+                mobile: Some(if end.starts_with("Mobile") { "?1" } else { "?0" }),
+                ..by_agent(&user_agent)
+            };
+            let late = ClientHints { platform_version: Some("\"15.0.0\""), ..early };
+            let without = families(&by_agent(&user_agent));
+            let system = platform.trim_matches('"').replace("Chrome OS", "ChromeOS");
+            assert_eq!(without, (Some(browser.into()), Some(system)), "{user_agent}");
+            assert_eq!(
+                [families(&early), families(&late)],
+                [without.clone(), without],
+                "{user_agent} {brand}"
+            );
+            let kind = |hints| device_of(hints, &ReportedDevice::default()).kind;
+            assert_eq!([kind(&early), kind(&late)], [kind(&by_agent(&user_agent)); 2], "{user_agent}");
+        }
+    }
+
+    #[test]
+    fn families_have_no_version() {
+        let family = |browser: &str, platform: &str| (Some(browser.to_owned()), Some(platform.to_owned()));
+        let apple = "AppleWebKit/605.1.15 (KHTML, like Gecko)";
+        let cases = [
+            (
+                "Mozilla/5.0 (Windows NT 6.1; rv:115.0) Gecko/20100101 Firefox/115.0".into(),
+                family("Firefox", "Windows"),
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 6.0; rv:52.0) Gecko/20100101 Firefox/52.0".into(),
+                family("Firefox", "Windows"),
+            ),
+            (
+                format!(
+                    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) {apple} Version/26.1 Mobile/15E148 Safari/604.1"
+                ),
+                family("Safari", "iOS"),
+            ),
+            (
+                format!(
+                    "Mozilla/5.0 (iPad; CPU OS 17_7 like Mac OS X) {apple} Version/17.7 Mobile/15E148 Safari/604.1"
+                ),
+                family("Safari", "iPadOS"),
+            ),
+            ("MyApp 2.1.0-beta (iPad; iPadOS 17.0)".into(), family("MyApp", "iPadOS")),
+            ("MyApp-v3/1 (Windows 11)".into(), family("MyApp", "Windows")),
+        ];
+        for (user_agent, expected) in cases {
+            assert_eq!(families(&by_agent(&user_agent)), expected, "{user_agent}");
+        }
+        let hints = ClientHints {
+            brands: Some(r#""Brave 1.70";v="148""#),
+            platform: Some("Windows 11"),
+            ..by_agent("")
+        };
+        assert_eq!(families(&hints), family("Brave", "Windows"));
+        assert_eq!(families(&by_agent("1.0")), (None, None));
+        let chromebook = ClientHints { platform: Some("\"Chrome OS\""), ..by_agent("") };
+        assert_eq!(families(&chromebook), (None, Some("ChromeOS".into())));
+    }
+
+    /// Texts near those that browsers send, with characters that nobody should send.
+    fn texts() -> impl Strategy<Value = Option<String>> {
+        let part = prop::sample::select(vec![
+            "Mozilla/5.0 (",
+            "Windows NT 10.0; ",
+            "iPhone; ",
+            "like Mac OS X",
+            "Android ",
+            "Linux",
+            ") ",
+            "Chrome/148",
+            "/",
+            "Safari/1",
+            "okhttp",
+            "\"",
+            ";v=\"",
+            "Google Chrome",
+            "Windows",
+            "?1",
+            "%E2%80%AE",
+            "%FF",
+            " ",
+            "1.0",
+            "iOS",
+            "\u{202E}",
+            "\u{200B}",
+            "\u{0}",
+            "\u{301}\u{301}\u{301}\u{301}",
+            "👩\u{200D}💻",
+            "mobile",
+            "docomo",
+        ]);
+        let part = prop_oneof![4 => part.prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
+        prop::option::of(prop::collection::vec(part, 0..60).prop_map(|parts| parts.concat()))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_client_sends_its_device_has_clean_names(
+            user_agent in texts(), brands in texts(), platform in texts(), version in texts(), mobile in texts(),
+            name in texts(), kind in texts(), browser in texts(),
+        ) {
+            let hints = ClientHints {
+                user_agent: user_agent.as_deref(),
+                brands: brands.as_deref(),
+                platform: platform.as_deref(),
+                platform_version: version.as_deref(),
+                mobile: mobile.as_deref(),
+            };
+            let reported =
+                ReportedDevice { name: name.as_deref(), kind: kind.as_deref(), browser: browser.as_deref() };
+            let DetectedDevice { device, browser_family, platform_family } = detect(&hints, &reported);
+            let families = [browser_family, platform_family].into_iter().flatten();
+            for text in [device.name, device.browser, device.os].into_iter().chain(families) {
+                prop_assert!(!text.is_empty() && text.chars().count() <= WORDS_MAX);
+                prop_assert_eq!(&text::clean(&text, WORDS_MAX), &text);
+            }
+        }
     }
 }

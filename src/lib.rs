@@ -23,3 +23,4 @@ pub mod http;
 pub mod session;
 pub mod store;
 pub mod telemetry;
+mod text;

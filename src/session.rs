@@ -1,12 +1,15 @@
 //! The domain: users, sessions, how sessions end, and the rules for all of them. Knows no database and no HTTP.
 
 use std::fmt;
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Serialize, Serializer};
 use uuid::{Builder, Uuid};
+
+use crate::text;
 
 /// A moment in UTC.
 pub type Timestamp = DateTime<Utc>;
@@ -206,25 +209,90 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What identifies a device at its next sign-in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What identifies a device at its next sign-in. It is stored apart from the names that people read.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceIdentity {
     /// The digest of the fingerprint that the client computed.
     pub fingerprint: Option<Digest>,
-    /// The digest of the token that the device signed in with.
-    pub token: Option<Digest>,
-    /// The digest of the device's user agent.
+    /// The family of the browser, such as "Chrome".
+    pub browser: Option<String>,
+    /// The family of the platform, such as "Windows". It has no version, because browsers send the version late.
+    pub platform: Option<String>,
+    /// Whether it is a phone or a tablet.
+    pub kind: DeviceType,
+    /// The digest of the user agent. It does not identify the device; it only helps to find the current session.
     pub user_agent: Option<Digest>,
 }
 
 impl DeviceIdentity {
-    /// Whether both belong to one device. The fingerprint decides. Where neither has one, the token and the user agent
-    /// decide together, so that a client that repeats a sign-in finds the session that its first try opened.
+    /// Whether both belong to one device. A fingerprint alone does not prove it: one existing client sends the same
+    /// fingerprint from every browser.
     pub fn same_device(&self, other: &Self) -> bool {
-        match (self.fingerprint, other.fingerprint) {
-            (None, None) => self.token.is_some() && self == other,
-            (own, others) => own == others,
-        }
+        self.fingerprint.is_some()
+            && self.fingerprint == other.fingerprint
+            && self.browser == other.browser
+            && self.platform == other.platform
+            && self.kind == other.kind
+    }
+}
+
+/// What a verified token says about its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The session that the token names.
+    pub sid: Sid,
+    /// The digest of what was signed. It identifies the token.
+    pub digest: Digest,
+    /// When the token was issued, in whole seconds since 1970; `None` when that cannot be judged.
+    pub issued_at: Option<i64>,
+    /// When the token expires, in whole seconds since 1970.
+    pub expires_at: i64,
+}
+
+/// What a sign-in is made with. A repeat of the sign-in finds its session by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInKey {
+    /// The user's token.
+    Token(Token),
+    /// The digest of the idempotency key that a service sent.
+    Idempotency(Digest),
+    /// Nothing. A repeat is another sign-in.
+    Nothing,
+}
+
+/// The claim that names a session, `sid` unless configured otherwise (OpenID Connect Front-Channel Logout 1.0,
+/// section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sid {
+    /// The token names no session.
+    Absent,
+    /// The token names this session.
+    Session(SessionId),
+    /// The token names something that was never one of our sessions.
+    Foreign,
+}
+
+/// The time during a request: the moment when the request arrived, and the moments after it.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    arrived_at: Timestamp,
+    since: Instant,
+}
+
+impl Clock {
+    /// The clock of a request that has just arrived, at `now`.
+    pub fn start(now: Timestamp) -> Self {
+        Self { arrived_at: to_millisecond(now), since: Instant::now() }
+    }
+
+    /// When the request arrived, in whole milliseconds.
+    pub fn arrived_at(&self) -> Timestamp {
+        self.arrived_at
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        later(self.arrived_at, TimeDelta::from_std(self.since.elapsed()).unwrap_or(TimeDelta::MAX))
     }
 }
 
@@ -234,6 +302,8 @@ impl DeviceIdentity {
 pub enum EndReason {
     /// An admin ended it.
     RevokedByAdmin,
+    /// A service ended it, such as the back end that issues the tokens.
+    RevokedByService,
     /// Its user ended it from the list of devices.
     RevokedByUser,
     /// Its user signed out on the device.
@@ -248,8 +318,9 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::RevokedByAdmin,
+        Self::RevokedByService,
         Self::RevokedByUser,
         Self::Logout,
         Self::LogoutAll,
@@ -261,6 +332,7 @@ impl EndReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RevokedByAdmin => "revoked_by_admin",
+            Self::RevokedByService => "revoked_by_service",
             Self::RevokedByUser => "revoked_by_user",
             Self::Logout => "logout",
             Self::LogoutAll => "logout_all",
@@ -296,7 +368,7 @@ impl Termination {
     }
 }
 
-/// What somebody wrote when they ended a session: 1 to [`NOTE_MAX`] characters without control characters.
+/// What somebody wrote when they ended a session: 1 to [`NOTE_MAX`] visible characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note(String);
 
@@ -306,16 +378,19 @@ pub struct Note(String);
 pub struct InvalidNote;
 
 impl Note {
-    /// Parses a text; a blank one is no note.
+    /// Parses a text; a blank one is no note. Invisible characters are removed, and do not count.
     ///
     /// # Errors
     /// [`InvalidNote`] when it is too long or contains a control character.
     pub fn parse(text: &str) -> Result<Option<Self>, InvalidNote> {
-        let text = text.trim();
-        if text.chars().count() > NOTE_MAX || text.chars().any(char::is_control) {
+        if text.trim().chars().any(char::is_control) {
             return Err(InvalidNote);
         }
-        Ok((!text.is_empty()).then(|| Self(text.to_owned())))
+        let visible = text::clean(text, usize::MAX);
+        if visible.chars().count() > NOTE_MAX {
+            return Err(InvalidNote);
+        }
+        Ok((!visible.is_empty()).then_some(Self(visible)))
     }
 
     /// The note as text.
@@ -349,8 +424,10 @@ pub struct Session {
     pub user_id: UserId,
     /// The device that signed in.
     pub device: Device,
-    /// The IP address of the sign-in.
+    /// The IP address where the device was last seen.
     pub ip_address: String,
+    /// The IP address where the session was opened.
+    pub signed_in_ip: String,
     /// When the session began.
     pub created_at: Timestamp,
     /// When the device was last seen, exact to the activity interval.
@@ -469,7 +546,13 @@ mod tests {
 
     fn fingerprint(of: i64) -> DeviceIdentity {
         let fingerprint = Some(Digest::of(&user(), "fingerprint", &of.to_be_bytes()));
-        DeviceIdentity { fingerprint, ..DeviceIdentity::default() }
+        DeviceIdentity {
+            fingerprint,
+            browser: Some("Firefox".into()),
+            platform: Some("Linux".into()),
+            kind: DeviceType::Web,
+            user_agent: None,
+        }
     }
 
     fn session(created: i64, active: i64) -> Session {
@@ -478,6 +561,7 @@ mod tests {
             user_id: user(),
             device: Device { name: "x".into(), kind: DeviceType::Web, browser: "x".into(), os: "x".into() },
             ip_address: "192.0.2.1".into(),
+            signed_in_ip: "192.0.2.1".into(),
             created_at: at(created),
             last_activity: at(active),
             expires_at: at(created + 100),
@@ -552,34 +636,31 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_told_by_its_fingerprint_or_by_token_and_agent_together() {
-        let mark = |purpose, value: &str| Some(Digest::of(&user(), purpose, value.as_bytes()));
-        let identity = |fingerprint: &str, token: &str, agent: &str| DeviceIdentity {
-            fingerprint: mark("fingerprint", fingerprint).filter(|_| !fingerprint.is_empty()),
-            token: mark("token", token).filter(|_| !token.is_empty()),
-            user_agent: mark("user_agent", agent).filter(|_| !agent.is_empty()),
-        };
-        let same = [
-            (identity("f", "t", "a"), identity("f", "u", "b")),
-            (identity("", "t", "a"), identity("", "t", "a")),
-            (identity("", "t", ""), identity("", "t", "")),
+    fn a_device_is_the_same_if_fingerprint_browser_platform_and_kind_agree() {
+        let one = fingerprint(1);
+        let browser = |name: &str| DeviceIdentity { browser: Some(name.into()), ..fingerprint(1) };
+        let platform = |name: &str| DeviceIdentity { platform: Some(name.into()), ..fingerprint(1) };
+        let other_agent = Some(Digest::of(&user(), "user_agent", b"updated"));
+        assert!(one.same_device(&DeviceIdentity { user_agent: other_agent, ..fingerprint(1) }));
+        let others = [
+            fingerprint(2),
+            browser("Chrome"),
+            platform("Windows"),
+            DeviceIdentity { browser: None, ..fingerprint(1) },
+            DeviceIdentity { platform: None, ..fingerprint(1) },
+            DeviceIdentity { kind: DeviceType::Mobile, ..fingerprint(1) },
+            DeviceIdentity { fingerprint: None, ..fingerprint(1) },
         ];
-        let different = [
-            (identity("f", "t", "a"), identity("g", "t", "a")),
-            (identity("f", "t", "a"), identity("", "t", "a")),
-            (identity("", "t", "a"), identity("", "t", "b")),
-            (identity("", "t", "a"), identity("", "u", "a")),
-            (identity("", "", "a"), identity("", "", "a")),
-            (DeviceIdentity::default(), DeviceIdentity::default()),
-        ];
-        assert!(same.iter().all(|(one, other)| one.same_device(other) && other.same_device(one)));
-        assert!(different.iter().all(|(one, other)| !one.same_device(other) && !other.same_device(one)));
+        for other in others {
+            assert!(!one.same_device(&other) && !other.same_device(&one), "{other:?}");
+        }
+        let none = DeviceIdentity { fingerprint: None, ..fingerprint(1) };
+        assert!(!none.same_device(&none), "devices without a fingerprint are never the same");
     }
 
     #[test]
     fn every_reason_reads_back() {
-        use EndReason::*;
-        for reason in [RevokedByAdmin, RevokedByUser, Logout, LogoutAll, Evicted, Expired] {
+        for reason in EndReason::ALL {
             assert_eq!(EndReason::from_code(reason.as_str()), Some(reason));
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
         }
@@ -593,6 +674,18 @@ mod tests {
         assert!(Note::parse(&"é".repeat(256)).is_ok());
         assert_eq!(Note::parse(&"é".repeat(257)), Err(InvalidNote));
         assert_eq!(Note::parse("a\u{1b}b"), Err(InvalidNote));
+    }
+
+    #[test]
+    fn a_note_is_kept_without_its_invisible_characters() {
+        assert_eq!(Note::parse("\u{200B}\u{2066}\u{3164} \u{FEFF}"), Ok(None));
+        assert_eq!(
+            Note::parse("a\u{202E}b\u{200B} 👩🏽\u{200D}💻").unwrap().unwrap().as_str(),
+            "ab 👩🏽\u{200D}💻"
+        );
+        let hidden = "é\u{200B}".repeat(256);
+        assert_eq!(Note::parse(&hidden).unwrap().unwrap().as_str(), "é".repeat(256));
+        assert_eq!(Note::parse(&format!("{hidden}é")), Err(InvalidNote));
     }
 
     proptest! {

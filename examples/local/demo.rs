@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use sessions::device::{self, ClientHints, ReportedDevice};
 use sessions::session::{
-    DeviceIdentity, EndReason, Note, Session, SessionId, Termination, Timestamp, UserId, later,
+    DeviceIdentity, EndReason, Note, Session, SessionId, SignInKey, Termination, Timestamp, UserId, later,
 };
 use sessions::store::{NewSession, SessionStore};
 
@@ -66,12 +66,21 @@ async fn sign_in(
     at: Timestamp,
 ) -> Result<Session> {
     let hints = ClientHints { user_agent: Some(agent), ..ClientHints::default() };
+    let detected = device::detect(&hints, &ReportedDevice::default());
     let new = NewSession {
         id,
         user_id: UserId::parse(user)?,
-        device: device::detect(&hints, &ReportedDevice::default()),
+        actor: UserId::parse(user)?,
         ip_address: ip.into(),
-        identity: DeviceIdentity::default(),
+        identity: DeviceIdentity {
+            fingerprint: None,
+            browser: detected.browser_family,
+            platform: detected.platform_family,
+            kind: detected.device.kind,
+            user_agent: None,
+        },
+        device: detected.device,
+        key: SignInKey::Nothing,
     };
-    Ok(store.sign_in(&new, None, at).await?.session)
+    Ok(store.sign_in(&new, at).await?.ok_or("the session has ended")?.session)
 }

@@ -2,38 +2,38 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
-use super::{AuthError, Sid};
-use crate::session::{LATEST_SECOND, SessionId, Timestamp, UserId};
+use super::AuthError;
+use crate::session::{LATEST_SECOND, SessionId, Sid, Timestamp, UserId};
 
-/// How far the issuer's clock may run ahead of ours before `nbf` refuses a token, in seconds.
-const NOT_BEFORE_LEEWAY: f64 = 60.0;
+/// How far the issuer's clock may run ahead of ours, in seconds.
+const CLOCK_LEEWAY: f64 = 60.0;
+
+/// Every whole number up to here has a floating-point form of its own (2^53).
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 pub(super) struct Claims(pub Map<String, Value>);
 
 impl Claims {
-    /// Reads what API Gateway passes on. It passes every claim as text, and a list as `[a b]`.
-    pub fn from_gateway(claims: &HashMap<String, String>) -> Self {
-        let value = |text: &String| match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(list) => Value::from_iter(list.split([' ', ',']).filter(|item| !item.is_empty())),
-            None => Value::from(text.as_str()),
-        };
-        Self(claims.iter().map(|(name, text)| (name.clone(), value(text))).collect())
-    }
-
     /// Checks that `exp` is there and in the future, and that `nbf`, if it is there, is in the past. Both are
-    /// NumericDates (RFC 7519 section 2).
-    pub fn check_time(&self, now: Timestamp) -> Result<(), AuthError> {
+    /// NumericDates (RFC 7519 section 2). Returns `exp` in whole seconds, rounded up.
+    pub fn check_time(&self, now: Timestamp) -> Result<i64, AuthError> {
         let now = now.timestamp() as f64;
         let expires = self.numeric_date("exp")?.ok_or(AuthError::Malformed(None))?;
         if expires <= now {
             return Err(AuthError::Expired);
         }
         match self.numeric_date("nbf")? {
-            Some(not_before) if not_before > now + NOT_BEFORE_LEEWAY => Err(AuthError::NotYetValid),
-            _ => Ok(()),
+            Some(not_before) if not_before > now + CLOCK_LEEWAY => Err(AuthError::NotYetValid),
+            _ => Ok(expires.ceil() as i64),
         }
+    }
+
+    /// `iat` in whole seconds, rounded down; `None` when it says nothing about the time when the token was issued.
+    pub fn issued_at(&self, now: Timestamp) -> Option<i64> {
+        let issued = self.numeric_date("iat").ok().flatten()?;
+        (issued <= now.timestamp() as f64 + CLOCK_LEEWAY).then_some(issued.floor() as i64)
     }
 
     fn numeric_date(&self, name: &str) -> Result<Option<f64>, AuthError> {
@@ -59,6 +59,15 @@ impl Claims {
         }
     }
 
+    /// Checks that API Gateway, which hands every claim over as text, says the same of this one.
+    pub fn check_same(&self, name: &str, gateway: &HashMap<String, String>) -> Result<(), AuthError> {
+        let same = match (self.0.get(name), gateway.get(name)) {
+            (Some(claim), Some(text)) => is_written(claim, text),
+            (claim, text) => claim.is_none() && text.is_none(),
+        };
+        if same { Ok(()) } else { Err(AuthError::Invalid(None)) }
+    }
+
     /// The user id, which may be a number: the first panel's tokens contain `"id": 74`.
     pub fn user_id(&self, name: &str) -> Option<UserId> {
         match self.0.get(name)? {
@@ -73,6 +82,120 @@ impl Claims {
             None | Some(Value::Null) => Sid::Absent,
             Some(Value::String(text)) => SessionId::parse(text).map_or(Sid::Foreign, Sid::Session),
             Some(_) => Sid::Foreign,
+        }
+    }
+}
+
+/// Whether `text` is the claim as text. A number may be written in another notation, such as 1.7e9.
+fn is_written(claim: &Value, text: &str) -> bool {
+    match claim {
+        Value::String(claim) => claim == text,
+        Value::Number(claim) => text.parse().is_ok_and(|number| same_number(claim, &number)),
+        _ => false,
+    }
+}
+
+fn same_number(one: &Number, other: &Number) -> bool {
+    let is_exact = |number: &f64| number.abs() < EXACT_MAX;
+    one == other || one.as_f64().is_some_and(|float| is_exact(&float) && other.as_f64() == Some(float))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_number_is_the_same_in_every_notation() {
+        let cases = [
+            ("1700000000", "1700000000", true),
+            ("1700000000", "1.7e9", true),
+            ("1700000000", "1.7E9", true),
+            ("1700000000", "1.7e+09", true),
+            ("1700000000", "1700000000.0", true),
+            ("1700000000.0", "1700000000", true),
+            ("1700000000.5", "1.7000000005e9", true),
+            ("74", "7.4e+01", true),
+            ("-1", "-1", true),
+            ("1700000000", "1700000001", false),
+            ("1700000000", "1.7", false),
+            ("1700000000.5", "1700000000", false),
+            ("74", "074", false),
+            ("74", " 74", false),
+            ("74", "74 ", false),
+            ("74", "+74", false),
+            ("74", "0x4a", false),
+            ("74", "7_4", false),
+            ("74", "", false),
+            ("74", "[74]", false),
+            ("0", "NaN", false),
+            ("0", "inf", false),
+            // From 2^53 on two numbers may have one floating-point form, so only the digits count.
+            ("9007199254740991", "9.007199254740991e15", true),
+            ("9007199254740993", "9007199254740993", true),
+            ("9007199254740993", "9007199254740992", false),
+            ("9007199254740993", "9.007199254740992e15", false),
+            ("18446744073709551615", "18446744073709551615", true),
+            ("18446744073709551615", "18446744073709551616", false),
+        ];
+        for (claim, text, same) in cases {
+            let claim: Value = serde_json::from_str(claim).unwrap();
+            assert_eq!(is_written(&claim, text), same, "{claim} {text}");
+        }
+    }
+
+    #[test]
+    fn only_a_text_or_a_number_is_the_same() {
+        assert!(is_written(&json!("a b"), "a b"));
+        for (claim, text) in [
+            (json!("74"), "7.4e1"),
+            (json!("74"), "74 "),
+            (json!("a"), "A"),
+            (json!(["74"]), "[74]"),
+            (json!(["74"]), "74"),
+            (json!(true), "true"),
+            (json!(null), "null"),
+            (json!(null), ""),
+            (json!({}), "map[]"),
+        ] {
+            assert!(!is_written(&claim, text), "{claim} {text}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_issue_is_a_whole_second_that_is_past_or_cannot_be_judged() {
+        const NOW: i64 = 2_000_000_000;
+        let cases = [
+            ("2000000000", Some(NOW)),
+            ("1999999999.9", Some(NOW - 1)),
+            ("2e9", Some(NOW)),
+            ("0", Some(0)),
+            ("2000000060", Some(NOW + 60)),
+            ("2000000060.5", None),
+            ("2000000061", None),
+            ("-1", None),
+            ("1e300", None),
+            ("\"2000000000\"", None),
+            ("null", None),
+            ("[2000000000]", None),
+            ("true", None),
+        ];
+        let now = DateTime::from_timestamp(NOW, 999_000_000).unwrap();
+        for (iat, expected) in cases {
+            let claims = Claims(serde_json::from_str(&format!(r#"{{"iat":{iat}}}"#)).unwrap());
+            assert_eq!(claims.issued_at(now), expected, "{iat}");
+        }
+        assert_eq!(Claims(Map::new()).issued_at(now), None);
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_rounded_up() {
+        for (exp, expected) in [("2000000001", 2_000_000_001), ("2000000000.1", 2_000_000_001)] {
+            let claims = Claims(serde_json::from_str(&format!(r#"{{"exp":{exp}}}"#)).unwrap());
+            let now = DateTime::from_timestamp(2_000_000_000, 0).unwrap();
+            assert_eq!(claims.check_time(now).unwrap(), expected, "{exp}");
         }
     }
 }

@@ -1,41 +1,46 @@
-//! Authentication: turns a bearer token, or the claims that API Gateway's authorizer verified, into a [`Caller`].
+//! Authentication: turns a token, which this service or API Gateway's authorizer verified, into a [`Caller`].
 
 mod claims;
+mod jwks;
 mod keys;
+mod token;
 
 use std::collections::HashMap;
 
 use crate::config::{Auth, AuthMode};
-use crate::session::{Digest, SessionId, Timestamp, UserId};
+use crate::session::{Digest, Sid, Timestamp, UserId};
 use claims::Claims;
-use keys::Hs256;
-
-/// The longest token that is read, in bytes. API Gateway accepts 10,240 bytes of headers in all.
-const TOKEN_MAX: usize = 8 * 1024;
+pub use jwks::{JwksError, PublicKeys};
+use keys::Keys;
+use token::Token;
 
 /// A caller whose token was verified.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The user.
     pub user_id: UserId,
-    /// Whether the token says that the user is an admin.
-    pub admin_by_token: bool,
+    /// What the token's role claim says.
+    pub role: TokenRole,
     /// The session that the token names.
     pub sid: Sid,
-    /// The digest of the token.
-    pub token: Option<Digest>,
+    /// The digest of what the token's signature covers.
+    pub token: Digest,
+    /// When the token was issued (`iat`), in whole seconds, rounded down. `None` when the token does not say it, or says
+    /// a time that is over a minute ahead: then it cannot be held against anything.
+    pub issued_at: Option<i64>,
+    /// When the token expires (`exp`), in whole seconds, rounded up.
+    pub expires_at: i64,
 }
 
-/// The claim that names a session, `sid` unless configured otherwise (OpenID Connect Front-Channel Logout 1.0,
-/// section 3).
+/// The role of a caller, as far as the token says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sid {
-    /// The token names no session.
-    Absent,
-    /// The token names this session.
-    Session(SessionId),
-    /// The token names something that was never one of our sessions.
-    Foreign,
+pub enum TokenRole {
+    /// None of those below.
+    User,
+    /// `ADMIN_ROLE`
+    Admin,
+    /// `SERVICE_ROLE`: the token of a back end. A token that has both roles is a back end's.
+    Service,
 }
 
 /// The request does not prove who the caller is. The messages contain no cryptographic detail; `source()` does.
@@ -74,17 +79,19 @@ pub struct Credentials<'a> {
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     settings: Auth,
-    hs256: Option<Hs256>,
+    /// `None` when API Gateway verifies tokens.
+    keys: Option<Keys>,
 }
 
 impl Authenticator {
     /// An authenticator with these settings.
     pub fn new(settings: Auth) -> Self {
-        let hs256 = match &settings.mode {
-            AuthMode::Hs256 { secret, previous } => Some(Hs256::new(secret, previous.as_ref())),
+        let keys = match &settings.mode {
+            AuthMode::Hs256 { secret, previous } => Some(Keys::hs256(secret, previous.as_ref())),
+            AuthMode::Jwks { keys } => Some(Keys::jwks(keys)),
             AuthMode::Gateway => None,
         };
-        Self { settings, hs256 }
+        Self { settings, keys }
     }
 
     /// Authenticates the caller of a request at `now`.
@@ -92,42 +99,55 @@ impl Authenticator {
     /// # Errors
     /// [`AuthError`] when the credentials do not prove who the caller is.
     pub fn authenticate(&self, credentials: Credentials<'_>, now: Timestamp) -> Result<Caller, AuthError> {
-        let claims = match &self.hs256 {
-            Some(hs256) => {
-                let claims = Claims(hs256.verify(bearer_token(credentials.authorization)?)?);
-                claims.check_time(now)?;
-                claims
+        let (token, claims) = match &self.keys {
+            Some(keys) => {
+                let token = Token::from_bearer(credentials.authorization)?;
+                (token, Claims(keys.verify(token.as_str())?))
             }
-            None => Claims::from_gateway(credentials.gateway_claims.ok_or(AuthError::Missing)?),
+            None => self.verified_by_gateway(credentials)?,
         };
-        self.caller(&claims, credentials.authorization)
+        self.caller(token, &claims, now)
     }
 
-    fn caller(&self, claims: &Claims, authorization: Option<&str>) -> Result<Caller, AuthError> {
+    /// The token that API Gateway's authorizer verified. The authorizer hands its claims over as text, in which a list
+    /// and a text that looks like one are the same. So the claims are read from the token itself, and what was handed
+    /// over must say that it was this token.
+    fn verified_by_gateway<'a>(
+        &self,
+        credentials: Credentials<'a>,
+    ) -> Result<(Token<'a>, Claims), AuthError> {
+        let verified = credentials.gateway_claims.ok_or(AuthError::Missing)?;
+        let token = Token::from_gateway(credentials.authorization)?;
+        let claims = token.unverified_claims()?;
+        claims.check_same(&self.settings.user_id_claim, verified)?;
+        claims.check_same("exp", verified)?;
+        Ok((token, claims))
+    }
+
+    fn caller(&self, token: Token<'_>, claims: &Claims, now: Timestamp) -> Result<Caller, AuthError> {
         let settings = &self.settings;
+        let expires_at = claims.check_time(now)?;
         claims.check_includes("iss", settings.issuer.as_deref())?;
         claims.check_includes("aud", settings.audience.as_deref())?;
         let user_id = claims
             .user_id(&settings.user_id_claim)
             .ok_or_else(|| AuthError::NoUser(settings.user_id_claim.clone()))?;
-        let token = bearer_token(authorization).ok();
         Ok(Caller {
-            admin_by_token: claims.includes(&settings.role_claim, &settings.admin_role),
+            role: self.role(claims),
             sid: claims.sid(&settings.session_id_claim),
-            token: token.map(|token| Digest::of(&user_id, "token", token.as_bytes())),
+            token: Digest::of(&user_id, "token", token.signing_input().as_bytes()),
+            issued_at: claims.issued_at(now),
+            expires_at,
             user_id,
         })
     }
-}
 
-/// The token of a bearer header (RFC 6750 section 2.1). The scheme may be in any case (RFC 9110 section 11.1).
-fn bearer_token(authorization: Option<&str>) -> Result<&str, AuthError> {
-    let header =
-        authorization.map(str::trim).filter(|header| !header.is_empty()).ok_or(AuthError::Missing)?;
-    let (scheme, token) = header.split_once(' ').ok_or(AuthError::Malformed(None))?;
-    let token = token.trim_start();
-    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > TOKEN_MAX {
-        return Err(AuthError::Malformed(None));
+    fn role(&self, claims: &Claims) -> TokenRole {
+        let has = |role: &str| claims.includes(&self.settings.role_claim, role);
+        match &self.settings.service_role {
+            Some(service) if has(service) => TokenRole::Service,
+            _ if has(&self.settings.admin_role) => TokenRole::Admin,
+            _ => TokenRole::User,
+        }
     }
-    Ok(token)
 }

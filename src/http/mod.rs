@@ -15,7 +15,7 @@ use tracing::Instrument;
 
 use crate::auth::{Authenticator, Caller, Credentials};
 use crate::config::{Config, RoleSource, UnknownUsers};
-use crate::session::{Timestamp, UserId, to_millisecond};
+use crate::session::{Clock, Digest, Sid, Timestamp, Token, UserId};
 use crate::store::SessionStore;
 use crate::telemetry::metrics::Metrics;
 use endpoint::{Endpoint, Name};
@@ -37,6 +37,7 @@ pub struct App {
     admin_role: String,
     role_source: RoleSource,
     unknown_users: UnknownUsers,
+    require_sid: bool,
 }
 
 impl App {
@@ -48,6 +49,7 @@ impl App {
             admin_role: config.auth.admin_role.clone(),
             role_source: config.auth.role_source,
             unknown_users: config.unknown_users,
+            require_sid: config.auth.require_sid,
             authenticator: Authenticator::new(config.auth),
         }
     }
@@ -57,11 +59,23 @@ impl App {
         &self.store
     }
 
-    /// Opens the connection to DynamoDB and makes the calls of a list once, while nobody waits. If this fails, the first
-    /// request takes longer, and nothing else happens. So a failure is only logged.
+    /// Opens the connections to DynamoDB and makes the calls of an admin's list once, while nobody waits. If this fails,
+    /// the first request takes longer, and nothing else happens. So a failure is only logged.
     pub async fn warm_up(&self) {
         let Ok(user) = UserId::parse(WARM_UP_USER) else { return };
-        match timeout(self.store.timeouts().warm_up, self.store.user_sessions(&user)).await {
+        let token = Token {
+            sid: Sid::Absent,
+            digest: Digest::of(&user, "token", b""),
+            issued_at: None,
+            expires_at: 0,
+        };
+        // The caller's sessions, the binding of the caller's token, and the sessions of another user.
+        let calls = async {
+            let caller = self.store.caller_sessions(&user, &token, Timestamp::UNIX_EPOCH);
+            let (caller, target) = tokio::join!(caller, self.store.user_sessions(&user));
+            caller.and(target)
+        };
+        match timeout(self.store.timeouts().warm_up, calls).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(cause = %error, "the warm-up failed"),
             Err(_) => tracing::warn!("the warm-up took too long"),
@@ -70,17 +84,20 @@ impl App {
 
     /// Answers a request that arrived at `now`. Every failure is an answer too.
     pub async fn handle(&self, request: &Request, now: Timestamp) -> Response<Body> {
+        let clock = Clock::start(now);
         let request_id = request_id(request);
         let span = tracing::info_span!("request", request_id);
         async {
+            let mut caller = None;
             // The future is boxed, because the futures of the SDK nest deeper than the compiler can lay out.
-            let response = match Box::pin(self.dispatch(request, to_millisecond(now))).await {
+            let response = match Box::pin(self.dispatch(request, clock, &mut caller)).await {
                 Ok(answer) => answer.into_response(),
                 Err(problem) => self.refuse(problem, &request_id),
             };
             tracing::info!(
                 method = request.method().as_str(),
                 status = response.status().as_u16(),
+                caller = caller.as_ref().map(UserId::as_str),
                 "answered"
             );
             response
@@ -95,10 +112,20 @@ impl App {
         problem.into_response(request_id)
     }
 
-    async fn dispatch(&self, request: &Request, now: Timestamp) -> Result<Answer, Problem> {
+    /// Finds the endpoint (404, 405), authenticates the caller (401), checks what the token's claims allow (403), and
+    /// leaves the rest to the handler: it parses the request (400, 413, 415), checks the caller's session (401), and
+    /// only then does its work. `caller_id` is for the log.
+    async fn dispatch(
+        &self,
+        request: &Request,
+        clock: Clock,
+        caller_id: &mut Option<UserId>,
+    ) -> Result<Answer, Problem> {
         let (endpoint, ids) = Endpoint::find(request.method(), request.raw_http_path())?;
-        let caller = self.authenticate(request, now)?;
-        let request = RequestContext::new(request, ids, caller, now);
+        let caller = self.authenticate(request, clock.arrived_at())?;
+        *caller_id = Some(caller.user_id.clone());
+        let request = RequestContext::new(request, ids, caller, clock);
+        self.check_claims(endpoint, &request)?;
         if endpoint.method != Method::POST {
             request.no_body()?;
         }

@@ -52,7 +52,7 @@ codes! {
     BadUserId = "bad_user_id", BAD_REQUEST;
     /// The session id in the path is not one.
     BadSessionId = "bad_session_id", BAD_REQUEST;
-    /// A query parameter is given twice.
+    /// A query parameter is given twice, or is unknown on a request that ends sessions.
     BadParameter = "bad_parameter", BAD_REQUEST;
     /// A parameter is neither `true` nor `false`.
     BadBoolean = "bad_boolean", BAD_REQUEST;
@@ -82,6 +82,8 @@ codes! {
     TokenNamesNoUser = "token_names_no_user", UNAUTHORIZED;
     /// The session of the token has ended.
     SessionEnded = "session_ended", UNAUTHORIZED;
+    /// The token names no session, and the service requires it.
+    SidRequired = "sid_required", UNAUTHORIZED;
     /// The request does not come from a live session that is known.
     NoCurrentSession = "no_current_session", UNAUTHORIZED;
     /// Only admins may do this.
@@ -131,6 +133,10 @@ impl Problem {
 
     pub(super) fn session_ended() -> Self {
         Self::new(Code::SessionEnded, "Session has ended")
+    }
+
+    pub(super) fn sid_required() -> Self {
+        Self::new(Code::SidRequired, "The token names no session; sign in and use a token with a session id")
     }
 
     pub(super) fn no_current_session() -> Self {

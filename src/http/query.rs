@@ -1,4 +1,4 @@
-//! Query parameters. Unknown names are ignored, and a known name with a wrong value is refused.
+//! Query parameters. A known name with a wrong value is refused. Requests that end sessions refuse unknown names too.
 
 use std::fmt;
 
@@ -63,6 +63,19 @@ pub(super) struct Query<'r>(Option<&'r QueryMap>);
 impl<'r> Query<'r> {
     pub(super) fn of(request: &'r Request) -> Self {
         Self(request.query_string_parameters_ref())
+    }
+
+    /// Refuses every parameter that is not `known`. On a request that ends sessions, a misspelled `dry_run` must not end
+    /// anything.
+    pub(super) fn only(self, known: &[&str]) -> Result<Self, Problem> {
+        let names = self.0.into_iter().flat_map(QueryMap::iter).map(|(name, _)| name);
+        match names.into_iter().find(|name| !known.contains(name)) {
+            Some(unknown) => {
+                let shown: String = unknown.chars().take(64).collect();
+                Err(Problem::bad_field(Code::BadParameter, &shown, "is not a parameter of this request"))
+            }
+            None => Ok(self),
+        }
     }
 
     fn one(&self, name: &str) -> Result<Option<&'r str>, Problem> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use lambda_http::http::header;
+use lambda_http::http::{Method, header};
 use lambda_http::{Request, RequestExt};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ use super::problem::{Code, Problem};
 use super::query::Query;
 use crate::auth::Caller;
 use crate::device::ClientHints;
-use crate::session::{Digest, EndReason, Note, SessionId, Termination, Timestamp, UserId};
+use crate::session::{Clock, Digest, EndReason, Note, SessionId, Termination, Timestamp, Token, UserId};
 
 /// The header in which a client names its own session.
 const SESSION_HEADER: &str = "x-session-id";
@@ -26,7 +26,9 @@ const BODY_MAX: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct RequestContext<'r> {
     pub caller: Caller,
+    /// When the request arrived.
     pub now: Timestamp,
+    pub clock: Clock,
     request: &'r Request,
     ids: PathIds<'r>,
 }
@@ -43,8 +45,14 @@ pub(super) enum SessionHeader {
 }
 
 impl<'r> RequestContext<'r> {
-    pub(super) fn new(request: &'r Request, ids: PathIds<'r>, caller: Caller, now: Timestamp) -> Self {
-        Self { caller, now, request, ids }
+    pub(super) fn new(request: &'r Request, ids: PathIds<'r>, caller: Caller, clock: Clock) -> Self {
+        Self { caller, now: clock.arrived_at(), clock, request, ids }
+    }
+
+    /// What the caller's token says about its session.
+    pub(super) fn token(&self) -> Token {
+        let Caller { sid, token, issued_at, expires_at, .. } = self.caller;
+        Token { sid, digest: token, issued_at, expires_at }
     }
 
     /// The user who asks.
@@ -82,6 +90,16 @@ impl<'r> RequestContext<'r> {
     /// The query parameters.
     pub(super) fn query(&self) -> Query<'r> {
         Query::of(self.request)
+    }
+
+    /// The reason for ending a session, on a request that takes no other parameter.
+    pub(super) fn reason_only(&self) -> Result<Option<Note>, Problem> {
+        self.query().only(&["reason"])?.reason()
+    }
+
+    /// What the caller wants to do with the sessions of others, as a refusal says it.
+    pub(super) fn action(&self) -> &'static str {
+        if *self.request.method() == Method::GET { "view" } else { "end" }
     }
 
     /// The headers that describe the client's device.

@@ -6,7 +6,9 @@ use lambda_http::{Body, Response};
 use serde::Serialize;
 
 use super::problem::Problem;
-use crate::session::{DeviceType, EndReason, Note, Policy, Session, SessionId, Timestamp, UserId};
+use crate::session::{
+    DeviceType, EndReason, Note, Policy, Session, SessionId, Termination, Timestamp, UserId,
+};
 use crate::store::EndedSession;
 
 /// A success: a status, a JSON body, and perhaps a link to the next page.
@@ -68,6 +70,7 @@ pub(super) struct SessionView<'a> {
     browser: &'a str,
     os: &'a str,
     ip_address: &'a str,
+    signed_in_ip: &'a str,
     created_at: String,
     last_activity: String,
     expires_at: String,
@@ -78,7 +81,16 @@ pub(super) struct SessionView<'a> {
     receipt: Option<Receipt>,
 }
 
-/// How a session ended. A field that is not known is `null`.
+/// The people for whom a session is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// The user who owns the session. What an admin or a service wrote about its end, and who they are, is hidden.
+    Owner,
+    /// Admins and services.
+    Staff,
+}
+
+/// How a session ended. A field that is not known, or not shown, is `null`.
 #[derive(Debug, Serialize)]
 struct Receipt {
     ended_at: String,
@@ -89,7 +101,7 @@ struct Receipt {
 
 impl<'a> SessionView<'a> {
     /// The session as it is at `now`.
-    pub(super) fn new(session: &'a Session, now: Timestamp, policy: &Policy) -> Self {
+    pub(super) fn new(session: &'a Session, now: Timestamp, policy: &Policy, audience: Audience) -> Self {
         let termination = session.termination(now, policy);
         Self {
             id: session.id,
@@ -99,23 +111,32 @@ impl<'a> SessionView<'a> {
             browser: &session.device.browser,
             os: &session.device.os,
             ip_address: &session.ip_address,
+            signed_in_ip: &session.signed_in_ip,
             created_at: rfc3339(session.created_at),
             last_activity: rfc3339(session.last_activity),
             expires_at: rfc3339(session.deadline(policy)),
             is_active: termination.is_none(),
             is_current: None,
-            receipt: termination.map(|termination| Receipt {
-                ended_at: rfc3339(termination.at),
-                ended_by: termination.by,
-                end_reason: termination.reason,
-                end_note: termination.note,
-            }),
+            receipt: termination.map(|termination| Receipt::new(termination, audience)),
         }
     }
 
     /// The same, with the answer to whether the request comes from this session.
     pub(super) fn current(self, is_current: bool) -> Self {
         Self { is_current: Some(is_current), ..self }
+    }
+}
+
+impl Receipt {
+    fn new(termination: Termination, audience: Audience) -> Self {
+        let by_staff = matches!(termination.reason, EndReason::RevokedByAdmin | EndReason::RevokedByService);
+        let is_shown = audience == Audience::Staff || !by_staff;
+        Self {
+            ended_at: rfc3339(termination.at),
+            ended_by: termination.by.filter(|_| is_shown),
+            end_reason: termination.reason,
+            end_note: termination.note.filter(|_| is_shown),
+        }
     }
 }
 

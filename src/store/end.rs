@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 
 use super::backoff::Backoff;
 use super::item::{key, session_sk, time, ttl};
-use super::transaction::{ConditionalUpdate, Outcome, TRANSACTION_MAX};
+use super::token::TokenSession;
+use super::transaction::{Changes, ConditionalUpdate, Outcome, TRANSACTION_MAX};
 use super::{SessionStore, StoreError, UserSessions};
-use crate::session::{Session, SessionId, Termination, Timestamp, UserId};
+use crate::session::{Clock, Session, SessionId, SignInKey, Termination, Timestamp, Token, UserId};
 use crate::telemetry::log;
 
 /// The outcome of ending one session.
@@ -16,6 +17,25 @@ pub struct EndedSession {
     pub session: Session,
     /// Whether this call was the first to end it.
     pub first: bool,
+}
+
+/// What an end-all ends.
+#[derive(Clone, Debug)]
+pub struct EndAll {
+    /// The termination of every session that ends.
+    pub termination: Termination,
+    /// The session that stays.
+    pub keep: Option<Kept>,
+}
+
+/// A session that an end-all does not end.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// The session.
+    pub session: SessionId,
+    /// The caller's token, if it belongs to no session yet. It is bound to the session, because an unbound token would
+    /// be refused from then on.
+    pub bind: Option<Token>,
 }
 
 impl SessionStore {
@@ -76,9 +96,10 @@ impl SessionStore {
         update.only_if("#last_activity > :oldest").name("last_activity").value(":oldest", time(oldest))
     }
 
-    /// Ends every session that is live at the instant of the last transaction, except `keep`. Returns the ended ones,
-    /// newest first. It takes one query, unless `seen` was just read, and one transaction for every 99 sessions. A
-    /// racing sign-in raises the version, so it is wholly before that instant, and ended, or wholly after it.
+    /// Ends every session that is live at the instant of the last transaction, except `keep`, and refuses every unbound
+    /// token that was issued until then. Returns the ended sessions, newest first. It takes one query, unless `seen` was
+    /// just read, and one transaction for every 99 sessions. A racing sign-in raises the version, so it is wholly before
+    /// that instant, and ended, or wholly after it.
     ///
     /// # Errors
     /// [`StoreError`]. Of more than 99 sessions, some may have ended by then, each with its receipt and audit line. A
@@ -87,51 +108,74 @@ impl SessionStore {
         &self,
         user: &UserId,
         seen: Option<UserSessions>,
-        keep: Option<SessionId>,
-        termination: &Termination,
+        what: &EndAll,
+        clock: Clock,
     ) -> Result<Vec<Session>, StoreError> {
         let mut backoff = Backoff::start(self.timeouts.chain);
-        let mut seen = self.seen_or_read(seen, user).await?;
         let mut ended = Vec::new();
+        let mut bind = what.keep.and_then(|kept| kept.bind.map(|token| (token, kept.session)));
+        let mut seen = match seen {
+            Some(seen) => seen,
+            None => self.user_sessions(user).await?,
+        };
         loop {
-            let (chunk, is_last) = self.next_chunk(&seen, keep, termination);
-            if chunk.is_empty() {
+            let (chunk, is_last) = self.next_chunk(&seen, what, bind.is_some());
+            let mut puts = Vec::new();
+            if let Some((token, session)) = &bind {
+                puts.extend(self.put_binding(
+                    user,
+                    &SignInKey::Token(*token),
+                    *session,
+                    what.termination.at,
+                )?);
+            }
+            // The clock is read for every transaction: a token that was issued while others failed must not escape.
+            let not_before = Some(clock.now().timestamp());
+            let written = self.commit(user, &seen, Changes { not_before, puts, endings: &chunk }).await?;
+            if written {
+                bind = None;
+                ended.extend(self.newly_ended(chunk, what.termination.at));
+            }
+            if written && is_last {
                 break;
             }
-            if self.commit(user, &seen, None, &chunk).await? {
-                ended.extend(self.newly_ended(chunk, termination.at));
-                if is_last {
-                    break;
-                }
-            } else {
+            if !written {
                 backoff.wait().await;
             }
             backoff.check()?;
-            seen = self.user_sessions(user).await?;
+            seen = match bind {
+                None => self.user_sessions(user).await?,
+                Some((token, _)) => {
+                    let caller = self.caller_sessions(user, &token, what.termination.at).await?;
+                    bind = bind.filter(|_| caller.token == TokenSession::Unbound);
+                    caller.sessions
+                }
+            };
         }
         ended.sort_by_key(|session: &Session| Reverse(session.id));
         Ok(ended)
     }
 
-    /// What the next transaction ends, and whether it is the last one. It is empty when no session is live. The oldest
-    /// sessions go first, so that the newest, which a racing sign-in may still change, go with the last transaction.
+    /// What the next transaction ends, and whether it is the last one. The oldest sessions go first, so that the newest,
+    /// which a racing sign-in may still change, go with the last transaction.
     fn next_chunk<'s>(
         &self,
         seen: &'s UserSessions,
-        keep: Option<SessionId>,
-        termination: &Termination,
+        what: &EndAll,
+        binds: bool,
     ) -> (Vec<(&'s Session, Termination)>, bool) {
+        let termination = &what.termination;
         let receipt = |session: &'s Session| {
             let expired = session.termination(termination.at, &self.policy);
             (session, expired.unwrap_or_else(|| termination.not_before_start_of(session)))
         };
-        let others = seen.open.iter().filter(|session| Some(session.id) != keep);
+        let others =
+            seen.open.iter().filter(|session| what.keep.is_none_or(|kept| kept.session != session.id));
         let mut endings: Vec<_> = others.map(receipt).collect();
-        if !endings.iter().any(|(session, _)| session.is_live_at(termination.at, &self.policy)) {
-            return (Vec::new(), true);
-        }
-        let is_last = endings.len() < TRANSACTION_MAX;
-        (endings.split_off(endings.len().saturating_sub(TRANSACTION_MAX - 1)), is_last)
+        // The version takes an action, and so does a binding.
+        let room = TRANSACTION_MAX - 1 - usize::from(binds);
+        let is_last = endings.len() <= room;
+        (endings.split_off(endings.len().saturating_sub(room)), is_last)
     }
 
     /// The sessions that a transaction ended, without those that had expired before.
@@ -142,17 +186,6 @@ impl SessionStore {
     ) -> impl Iterator<Item = Session> {
         let live = chunk.into_iter().filter(move |(session, _)| session.is_live_at(now, &self.policy));
         live.map(|(session, receipt)| Session { terminated: Some(receipt), ..session.clone() })
-    }
-
-    pub(super) async fn seen_or_read(
-        &self,
-        seen: Option<UserSessions>,
-        user: &UserId,
-    ) -> Result<UserSessions, StoreError> {
-        match seen {
-            Some(seen) => Ok(seen),
-            None => self.user_sessions(user).await,
-        }
     }
 
     /// Logs and counts a termination that was written. No other place does this.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 
 use super::StoreError;
@@ -28,6 +30,8 @@ pub struct Profile {
     pub version: Option<u64>,
     /// The roles that operators wrote into `role`, which is a string, a list or a set of strings.
     pub roles: Vec<String>,
+    /// Unbound tokens that were issued at this second or before are refused. In seconds since 1970.
+    pub not_before: Option<i64>,
 }
 
 pub(super) fn text(value: impl ToString) -> AttributeValue {
@@ -52,6 +56,24 @@ pub(super) fn session_sk(id: SessionId) -> String {
     format!("{SESSION_PREFIX}{id}")
 }
 
+/// The sort key of the item that binds a token to its session.
+pub(super) fn token_sk(digest: &Digest) -> String {
+    format!("token#{}", URL_SAFE_NO_PAD.encode(digest.as_bytes()))
+}
+
+/// The sort key of the item that binds an idempotency key to its session.
+pub(super) fn idempotency_sk(digest: &Digest) -> String {
+    format!("key#{}", URL_SAFE_NO_PAD.encode(digest.as_bytes()))
+}
+
+/// The item that binds a token or an idempotency key to a session. `ttl` is in seconds since 1970.
+pub(super) fn binding(user: &UserId, sk: &str, session: SessionId, ttl: i64) -> Item {
+    let mut item = key(user, sk);
+    item.insert("session".into(), text(session));
+    item.insert("ttl".into(), number(ttl));
+    item
+}
+
 pub(super) fn key(user: &UserId, sk: impl ToString) -> Item {
     Item::from([("user_id".into(), text(user)), ("sk".into(), text(sk))])
 }
@@ -67,12 +89,20 @@ pub(super) fn encode(session: &Session, policy: &Policy) -> Item {
     set("browser", text(&session.device.browser));
     set("os", text(&session.device.os));
     set("ip_address", text(&session.ip_address));
+    set("signed_in_ip", text(&session.signed_in_ip));
     set("created_at", time(session.created_at));
     set("last_activity", time(session.last_activity));
     set("expires_at", time(session.expires_at));
     set("ttl", ttl(session.expires_at, policy));
-    let DeviceIdentity { fingerprint, token, user_agent } = session.identity;
-    let digests = [("fingerprint", fingerprint), ("token", token), ("user_agent", user_agent)];
+    let identity = &session.identity;
+    set("identity_type", text(identity.kind.as_str()));
+    let families = [("browser_family", &identity.browser), ("platform_family", &identity.platform)];
+    for (name, family) in families {
+        if let Some(family) = family {
+            set(name, text(family));
+        }
+    }
+    let digests = [("fingerprint", identity.fingerprint), ("user_agent", identity.user_agent)];
     for (name, digest) in digests {
         if let Some(digest) = digest {
             set(name, AttributeValue::B(Blob::new(digest.as_bytes())));
@@ -97,7 +127,24 @@ impl Reader<'_> {
                 Some(number.ok_or_else(|| self.corrupt("version"))?)
             }
         };
-        Ok(Profile { version, roles: self.roles() })
+        Ok(Profile { version, roles: self.roles(), not_before: self.not_before()? })
+    }
+
+    fn not_before(&self) -> Result<Option<i64>, StoreError> {
+        let Some(value) = self.0.get("not_before") else { return Ok(None) };
+        let seconds = value.as_n().ok().and_then(|number| number.parse().ok());
+        seconds.map(Some).ok_or_else(|| self.corrupt("not_before"))
+    }
+
+    /// When the record may be deleted, in seconds since 1970.
+    pub(super) fn ttl(&self) -> Result<i64, StoreError> {
+        let seconds = self.0.get("ttl").and_then(|value| value.as_n().ok()?.parse().ok());
+        seconds.ok_or_else(|| self.corrupt("ttl"))
+    }
+
+    /// The session that a token or an idempotency key is bound to.
+    pub(super) fn bound_session(&self) -> Result<SessionId, StoreError> {
+        SessionId::parse(self.text("session")?).map_err(|_| self.corrupt("session"))
     }
 
     fn roles(&self) -> Vec<String> {
@@ -117,11 +164,12 @@ impl Reader<'_> {
             user_id: UserId::parse(self.text("user_id")?).map_err(|_| self.corrupt("user_id"))?,
             device: self.device()?,
             ip_address: self.text("ip_address")?.into(),
+            signed_in_ip: self.text("signed_in_ip")?.into(),
             created_at: self.time("created_at")?,
             last_activity: self.time("last_activity")?,
             expires_at: self.time("expires_at")?,
             terminated: self.termination()?,
-            identity: self.identity(),
+            identity: self.identity()?,
         })
     }
 
@@ -131,10 +179,7 @@ impl Reader<'_> {
     }
 
     fn device(&self) -> Result<Device, StoreError> {
-        let kind = match self.text("device_type")? {
-            "mobile" => DeviceType::Mobile,
-            _ => DeviceType::Web,
-        };
+        let kind = self.device_type("device_type")?;
         Ok(Device {
             name: self.text("device_name")?.into(),
             kind,
@@ -143,12 +188,22 @@ impl Reader<'_> {
         })
     }
 
-    fn identity(&self) -> DeviceIdentity {
-        DeviceIdentity {
-            fingerprint: self.digest("fingerprint"),
-            token: self.digest("token"),
-            user_agent: self.digest("user_agent"),
+    fn device_type(&self, name: &'static str) -> Result<DeviceType, StoreError> {
+        match self.text(name)? {
+            "mobile" => Ok(DeviceType::Mobile),
+            "web" => Ok(DeviceType::Web),
+            _ => Err(self.corrupt(name)),
         }
+    }
+
+    fn identity(&self) -> Result<DeviceIdentity, StoreError> {
+        Ok(DeviceIdentity {
+            fingerprint: self.digest("fingerprint"),
+            browser: self.optional_text("browser_family").map(str::to_owned),
+            platform: self.optional_text("platform_family").map(str::to_owned),
+            kind: self.device_type("identity_type")?,
+            user_agent: self.digest("user_agent"),
+        })
     }
 
     fn termination(&self) -> Result<Option<Termination>, StoreError> {

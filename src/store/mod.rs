@@ -13,6 +13,7 @@ mod end;
 mod error;
 mod item;
 mod sign_in;
+mod token;
 mod transaction;
 
 use aws_sdk_dynamodb::Client;
@@ -22,11 +23,12 @@ use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use crate::config::{Database, Timeouts};
 use crate::session::{Policy, Session, SessionId, Timestamp, UserId};
 use crate::telemetry::metrics::Metrics;
-pub use end::EndedSession;
+pub use end::{EndAll, EndedSession, Kept};
 pub use error::StoreError;
 pub use item::Profile;
 use item::{Item, PROFILE, Reader, SESSION_PREFIX, key, session_sk, text};
 pub use sign_in::{NewSession, SignedIn};
+pub use token::{CallerSessions, TokenSession};
 
 /// The index that holds profiles and open sessions.
 const LIVE_INDEX: &str = "live";

@@ -1,12 +1,17 @@
 //! Signing in.
 
 use super::backoff::Backoff;
-use super::transaction::TRANSACTION_MAX;
+use super::token::TokenSession;
+use super::transaction::{Changes, TRANSACTION_MAX};
 use super::{SessionStore, StoreError, UserSessions};
-use crate::session::{Device, DeviceIdentity, Session, SessionId, SignInPlan, Timestamp, UserId, later};
+use crate::session::{
+    Device, DeviceIdentity, Session, SessionId, SignInKey, SignInPlan, Timestamp, UserId, later,
+};
+use crate::telemetry::log;
 
-/// The most sessions that a sign-in ends in its transaction: the version and the session itself take an action each.
-const ENDINGS_MAX: usize = TRANSACTION_MAX - 2;
+/// The most sessions that a sign-in ends in its transaction. The version, the session and the binding take an action
+/// each.
+const ENDINGS_MAX: usize = TRANSACTION_MAX - 3;
 
 /// What is known of a sign-in.
 #[derive(Clone, Debug)]
@@ -15,12 +20,16 @@ pub struct NewSession {
     pub id: SessionId,
     /// The user who signs in.
     pub user_id: UserId,
+    /// Who signs the user in: the user, or a service.
+    pub actor: UserId,
     /// The device that signs in.
     pub device: Device,
     /// The IP address of the sign-in.
     pub ip_address: String,
     /// What identifies the device at its next sign-in.
     pub identity: DeviceIdentity,
+    /// What the sign-in is made with. A repeat finds its session by it.
+    pub key: SignInKey,
 }
 
 /// The outcome of a sign-in.
@@ -28,48 +37,91 @@ pub struct NewSession {
 pub struct SignedIn {
     /// The session, new or refreshed.
     pub session: Session,
-    /// Whether the device already had this session.
+    /// Whether there was a session already.
     pub refreshed: bool,
     /// The sessions that ended because of the cap.
     pub evicted: Vec<SessionId>,
 }
 
 impl SessionStore {
-    /// Signs in with one query, unless `seen` was just read, and one transaction. The transaction raises the version,
-    /// writes the session, and ends the oldest sessions over the cap and those that have expired. A device that has a
-    /// live session keeps it.
+    /// Signs in. A token (or an idempotency key) that already belongs to a live session gets that session, with one
+    /// conditional write of its activity at most. Otherwise one transaction raises the version, refreshes the live
+    /// session of the same device or opens a new one, binds the token to it, and ends the oldest sessions over the cap
+    /// and those that have expired. All of this is decided again after every read, so a termination that races with
+    /// the sign-in wins. Returns `None`, and has written nothing, when the session of the token or key is over.
     ///
     /// # Errors
     /// [`StoreError`]. Evictions may have happened by then. The sign-in has not, unless its answer was lost.
-    pub async fn sign_in(
-        &self,
-        new: &NewSession,
-        seen: Option<UserSessions>,
-        now: Timestamp,
-    ) -> Result<SignedIn, StoreError> {
+    pub async fn sign_in(&self, new: &NewSession, now: Timestamp) -> Result<Option<SignedIn>, StoreError> {
         let mut backoff = Backoff::start(self.timeouts.chain);
-        let mut seen = self.seen_or_read(seen, &new.user_id).await?;
         let mut evicted = Vec::new();
         loop {
-            let mut plan = SignInPlan::new(&new.user_id, &new.identity, &seen.open, now, &self.policy);
-            // A cap that was lowered far can make more endings than fit. Those go first, and the sign-in follows in a
-            // later round.
-            let fits = plan.endings.len() <= ENDINGS_MAX;
-            plan.endings.truncate(ENDINGS_MAX);
-            let session = self.session_of(new, plan.refresh, now);
-            let put = fits.then(|| self.put(&session, plan.refresh)).transpose()?;
-            if self.commit(&new.user_id, &seen, put, &plan.endings).await? {
-                evicted.extend(plan.evicted());
-                if fits {
-                    self.metrics.add("SignIns", 1.0);
-                    return Ok(SignedIn { session, refreshed: plan.refresh.is_some(), evicted });
+            let seen = self.sessions_by_key(&new.user_id, &new.key, now).await?;
+            let signed_in = match seen.token {
+                TokenSession::Ended => return Ok(None),
+                TokenSession::Live(id) => {
+                    let session = self.use_again(&seen.sessions, id, new, now).await?;
+                    return Ok(session.map(|session| SignedIn { session, refreshed: true, evicted }));
                 }
-            } else {
-                backoff.wait().await;
+                TokenSession::Unbound => self.open_or_refresh(new, &seen.sessions, &mut evicted, now).await?,
+            };
+            if let Some((session, refreshed)) = signed_in {
+                return Ok(Some(SignedIn { session, refreshed, evicted }));
             }
+            backoff.wait().await;
             backoff.check()?;
-            seen = self.user_sessions(&new.user_id).await?;
         }
+    }
+
+    /// Gives a token the session that it already has. The session's lifetime does not start again, and the version is
+    /// not raised, so a client that repeats its sign-in in a loop cannot starve an end-all.
+    async fn use_again(
+        &self,
+        sessions: &UserSessions,
+        id: SessionId,
+        new: &NewSession,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let Some(session) = sessions.open.iter().find(|session| session.id == id) else {
+            return Ok(None);
+        };
+        let session = self.record_activity(session, &new.ip_address, now).await?;
+        // A termination between the read and the write wins.
+        Ok(session.filter(|session| session.is_live_at(now, &self.policy)))
+    }
+
+    /// Makes the transaction of a sign-in with a token that belongs to no session yet. Returns the session, and whether
+    /// the device already had it. Returns `None` when something has
+    /// changed since the read, or when more sessions have to end than fit: those end first, and the sign-in follows in a
+    /// later round.
+    async fn open_or_refresh(
+        &self,
+        new: &NewSession,
+        seen: &UserSessions,
+        evicted: &mut Vec<SessionId>,
+        now: Timestamp,
+    ) -> Result<Option<(Session, bool)>, StoreError> {
+        let mut plan = SignInPlan::new(&new.actor, &new.identity, &seen.open, now, &self.policy);
+        let fits = plan.endings.len() <= ENDINGS_MAX;
+        plan.endings.truncate(ENDINGS_MAX);
+        let session = self.session_of(new, plan.refresh, now);
+        let mut puts = Vec::new();
+        if fits {
+            puts.push(self.put_session(&session, plan.refresh)?);
+            puts.extend(self.put_binding(&new.user_id, &new.key, session.id, now)?);
+        }
+        let changes = Changes { puts, endings: &plan.endings, ..Changes::default() };
+        if !self.commit(&new.user_id, seen, changes).await? {
+            return Ok(None);
+        }
+        evicted.extend(plan.evicted());
+        if !fits {
+            return Ok(None);
+        }
+        let refreshed = plan.refresh.is_some();
+        self.metrics.add("SignIns", 1.0);
+        log::audit_signed_in(&new.actor, &new.user_id, session.id, refreshed);
+        Ok(Some((session, refreshed)))
     }
 
     /// The session that a sign-in writes. `known` is the one that the device already has.
@@ -79,11 +131,12 @@ impl SessionStore {
             user_id: new.user_id.clone(),
             device: new.device.clone(),
             ip_address: new.ip_address.clone(),
+            signed_in_ip: known.map_or(&new.ip_address, |session| &session.signed_in_ip).clone(),
             created_at: known.map_or(now, |session| session.created_at),
             last_activity: known.map_or(now, |session| session.last_activity.max(now)),
             expires_at: later(now, self.policy.lifetime),
             terminated: None,
-            identity: new.identity,
+            identity: new.identity.clone(),
         }
     }
 }

@@ -12,13 +12,34 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::backoff::Backoff;
-use super::item::{Item, PROFILE, Reader, encode, key, number, session_sk, text, time, ttl};
+use super::item::{
+    Item, PROFILE, Reader, binding, encode, idempotency_sk, key, number, session_sk, text, time, token_sk,
+    ttl,
+};
 use super::{SessionStore, StoreError, UserSessions};
-use crate::session::{Session, Termination, UserId};
+use crate::session::{Session, SessionId, SignInKey, Termination, Timestamp, UserId};
 
 /// The highest number of actions in a transaction:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
 pub(super) const TRANSACTION_MAX: usize = 100;
+
+/// How long the record of a bound token is kept after the token has expired, in seconds. A day covers every difference
+/// of clocks.
+const BINDING_GRACE: i64 = 24 * 3600;
+
+/// How long a repeat of a service's sign-in finds the session of the first, in seconds.
+const IDEMPOTENCY_PERIOD: i64 = 24 * 3600;
+
+/// What a transaction writes besides the version.
+#[derive(Default)]
+pub(super) struct Changes<'s> {
+    /// Refuse unbound tokens that were issued at this second or before.
+    pub not_before: Option<i64>,
+    /// The items to write.
+    pub puts: Vec<Put>,
+    /// The sessions to end.
+    pub endings: &'s [(&'s Session, Termination)],
+}
 
 /// An update with its conditions. Every attribute gets a placeholder, so that reserved words do no harm.
 pub(super) struct ConditionalUpdate {
@@ -130,16 +151,22 @@ impl SessionStore {
         }
     }
 
-    /// Makes one transaction on the sessions of a user as they were read: raises the version, writes `put` and ends
-    /// sessions. Returns `false` when something has changed since the read, and then nothing was written.
+    /// Makes one transaction on the sessions of a user as they were read. Returns `false` when something has changed
+    /// since the read, and then nothing was written.
     pub(super) async fn commit(
         &self,
         user: &UserId,
         seen: &UserSessions,
-        put: Option<Put>,
-        endings: &[(&Session, Termination)],
+        changes: Changes<'_>,
     ) -> Result<bool, StoreError> {
-        let actions = self.actions(user, seen, put, endings)?;
+        let Changes { not_before, puts, endings } = changes;
+        let version = self.raise_version(user, seen, not_before)?;
+        let mut actions = vec![TransactWriteItem::builder().update(version).build()];
+        actions.extend(puts.into_iter().map(|put| TransactWriteItem::builder().put(put).build()));
+        for (session, termination) in endings {
+            let update = self.end_in_transaction(session, termination)?;
+            actions.push(TransactWriteItem::builder().update(update).build());
+        }
         let transaction = self.client.transact_write_items().set_transact_items(Some(actions));
         let answer = transaction.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
         let written = match answer {
@@ -167,26 +194,24 @@ impl SessionStore {
         written.map(|()| true)
     }
 
-    fn actions(
+    fn raise_version(
         &self,
         user: &UserId,
         seen: &UserSessions,
-        put: Option<Put>,
-        endings: &[(&Session, Termination)],
-    ) -> Result<Vec<TransactWriteItem>, StoreError> {
-        let version = TransactWriteItem::builder().update(self.raise_version(user, seen)?).build();
-        let mut actions = vec![version];
-        actions.extend(put.map(|put| TransactWriteItem::builder().put(put).build()));
-        for (session, termination) in endings {
-            let update = self.end_in_transaction(session, termination)?;
-            actions.push(TransactWriteItem::builder().update(update).build());
-        }
-        Ok(actions)
-    }
-
-    fn raise_version(&self, user: &UserId, seen: &UserSessions) -> Result<Update, StoreError> {
+        not_before: Option<i64>,
+    ) -> Result<Update, StoreError> {
         let version = seen.profile.as_ref().and_then(|profile| profile.version);
-        let update = ConditionalUpdate::new("SET #version = :next, #live_sk = :profile")
+        let mut sets = "SET #version = :next, #live_sk = :profile".to_owned();
+        if not_before.is_some() {
+            sets += ", #not_before = :not_before";
+        }
+        let mut update = ConditionalUpdate::new(sets);
+        if let Some(not_before) = not_before {
+            let stored = seen.profile.as_ref().and_then(|profile| profile.not_before);
+            let latest = stored.map_or(not_before, |stored| stored.max(not_before));
+            update = update.name("not_before").value(":not_before", number(latest));
+        }
+        let update = update
             .name("version")
             .name("live_sk")
             .value(":profile", text(PROFILE))
@@ -198,8 +223,31 @@ impl SessionStore {
         self.transact_update(key(user, PROFILE), update)
     }
 
+    /// Binds a token or an idempotency key to a session, unless it is bound already.
+    pub(super) fn put_binding(
+        &self,
+        user: &UserId,
+        key: &SignInKey,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Put>, StoreError> {
+        let (sk, ttl) = match key {
+            SignInKey::Token(token) => (token_sk(&token.digest), token.expires_at + BINDING_GRACE),
+            SignInKey::Idempotency(digest) => (idempotency_sk(digest), now.timestamp() + IDEMPOTENCY_PERIOD),
+            SignInKey::Nothing => return Ok(None),
+        };
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(binding(user, &sk, session, ttl)))
+            .condition_expression("attribute_not_exists(sk) OR #ttl <= :now")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":now", number(now.timestamp()))
+            .build();
+        put.map(Some).map_err(|error| StoreError::Refused { operation: "Put", source: error.into() })
+    }
+
     /// Writes a session that was not there, or one that is as it was `seen`.
-    pub(super) fn put(&self, session: &Session, seen: Option<&Session>) -> Result<Put, StoreError> {
+    pub(super) fn put_session(&self, session: &Session, seen: Option<&Session>) -> Result<Put, StoreError> {
         let put = Put::builder().table_name(&self.table).set_item(Some(encode(session, &self.policy)));
         let put = match seen {
             Some(seen) => put

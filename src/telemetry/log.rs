@@ -24,6 +24,51 @@ where
         .finish()
 }
 
+/// Writes the audit line of a sign-in: who signed which user in, and the session that was opened or refreshed.
+pub fn audit_signed_in(actor: &UserId, user: &UserId, session: SessionId, refreshed: bool) {
+    tracing::info!(
+        event = if refreshed { "session_refreshed" } else { "session_opened" },
+        actor = actor.as_str(),
+        user_id = user.as_str(),
+        session_id = %session,
+        "signed in"
+    );
+}
+
+/// Writes the audit line of an admin who looked at a user's sessions.
+pub fn audit_viewed(actor: &UserId, user: &UserId) {
+    tracing::info!(
+        event = "sessions_viewed",
+        actor = actor.as_str(),
+        user_id = user.as_str(),
+        "sessions viewed"
+    );
+}
+
+/// Writes the audit line of a dry run: what would have ended.
+pub fn audit_dry_run(actor: &UserId, user: &UserId, sessions: &[SessionId]) {
+    let session_ids = sessions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    tracing::info!(
+        event = "sessions_end_previewed",
+        actor = actor.as_str(),
+        user_id = user.as_str(),
+        session_ids,
+        "dry run"
+    );
+}
+
+/// Writes the audit line of a caller who may not use an endpoint. `reason` is the code of the refusal, and `target` is
+/// the user in the path as it was sent.
+pub fn audit_refused(actor: &UserId, target: Option<&UserId>, reason: &str) {
+    tracing::warn!(
+        event = "access_refused",
+        actor = actor.as_str(),
+        user_id = target.map(UserId::as_str),
+        reason,
+        "access refused"
+    );
+}
+
 /// Writes the audit line of an ended session: who ended which session of which user, why, and in which request.
 pub fn audit_session_ended(user: &UserId, session: SessionId, termination: &Termination) {
     tracing::info!(

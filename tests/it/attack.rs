@@ -75,7 +75,7 @@ fn signed(header: &str, claims: &str) -> String {
     token::sign_text(header, claims, token::SECRET)
 }
 
-/// The routes that only admins may use, about user 74.
+/// The routes that are only for admins, about user 74.
 static ADMIN_ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| ROUTES[..3].to_vec());
 
 #[tokio::test]

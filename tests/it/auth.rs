@@ -1,8 +1,11 @@
 //! The settings of authentication. What a token may look like is in `attack::tokens`, what makes an admin in
 //! `attack::privilege`.
 
+use crate::support::keys::{self, Signer};
 use crate::support::*;
 use serde_json::{Value, json};
+use sessions::auth::{Authenticator, Caller, Credentials, TokenRole};
+use sessions::session::Digest;
 
 const LIST: &str = "/sessions/user/74";
 const OTHER_SECRET: &str = "another-secret-that-is-long-enough-000000";
@@ -78,4 +81,57 @@ async fn the_claim_of_the_session_can_be_renamed() {
         let token = sign(&with(json!({ "session": other })));
         service.get(LIST, &token).await.problem(401, "session_ended");
     }
+}
+
+/// Who the caller with this token is, under these settings.
+fn caller(extra: &[(&str, &str)], token: &str) -> Caller {
+    let header = format!("Bearer {token}");
+    let credentials = Credentials { authorization: Some(&header), gateway_claims: None };
+    Authenticator::new(settings(&nowhere(), extra).auth).authenticate(credentials, at(0)).unwrap()
+}
+
+#[test]
+fn a_back_ends_role_is_one_that_is_set_and_comes_before_the_admins() {
+    let role =
+        |role: Value, settings: &[(&str, &str)]| caller(settings, &sign(&with(json!({"role": role})))).role;
+    let backend = [("SERVICE_ROLE", "back end")];
+    for (text, with_setting, without) in [
+        (json!("back end"), TokenRole::Service, TokenRole::User),
+        (json!(["user", "back end"]), TokenRole::Service, TokenRole::User),
+        (json!(["admin", "back end"]), TokenRole::Service, TokenRole::Admin),
+        (json!(["back", "end"]), TokenRole::User, TokenRole::User),
+        (json!("Back end"), TokenRole::User, TokenRole::User),
+        (json!("service"), TokenRole::User, TokenRole::User),
+        (json!("admin"), TokenRole::Admin, TokenRole::Admin),
+        (json!(null), TokenRole::User, TokenRole::User),
+    ] {
+        assert_eq!(
+            (role(text.clone(), &backend), role(text.clone(), &[])),
+            (with_setting, without),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_caller_has_the_times_of_the_token_in_whole_seconds() {
+    let token = sign(&json!({"sub": "1", "iat": START as f64 - 0.5, "exp": START as f64 + 0.5}));
+    let known = caller(&[], &token);
+    assert_eq!((known.issued_at, known.expires_at), (Some(START - 1), START + 1));
+    assert_eq!(caller(&[], &sign(&claims())).issued_at, None);
+}
+
+#[test]
+fn a_token_is_known_by_what_its_signature_covers() {
+    let signer = Signer::p256();
+    let jwks = keys::set(&[signer.jwk(json!({}))]);
+    let claims = with(json!({"iss": keys::ISSUER, "aud": keys::AUDIENCE})).to_string();
+    // Each ECDSA signature is another one.
+    let (one, two) = (signer.token(None, &claims), signer.token(None, &claims));
+    assert_ne!(one, two);
+    let digest = |token: &str| caller(&keys::settings(&jwks), token).token;
+    assert_eq!(digest(&one), digest(&two));
+    let (signed, _) = one.rsplit_once('.').unwrap();
+    assert_eq!(digest(&one), Digest::of(&user("1"), "token", signed.as_bytes()));
+    assert_ne!(digest(&one), digest(&signer.token(None, &format!("{claims} "))));
 }

@@ -66,7 +66,7 @@ fn is_a_race(fault: Fault) -> bool {
     matches!(fault, Fault::Cancelled(_) | Fault::Refused("TransactionConflictException"))
 }
 
-/// Tenths of a second instead of seconds, where a fault takes all the time that there is.
+/// Tenths of a second instead of seconds where a fault uses up all the time.
 fn timeouts(trouble: Option<Trouble>) -> Timeouts {
     let short = Duration::from_millis(500);
     let timeouts = Timeouts { backoff: Duration::from_millis(1), ..Timeouts::default() };
@@ -215,7 +215,7 @@ async fn witness(world: &World, database: &Table, scenario: &Scenario, trouble: 
     let calls = proxy.take_calls();
     let (after, first_log) = (State::of(database).await, log.take());
     proxy.heal();
-    // With all the timeouts there is, since nothing is wrong any more but the machine may be busy.
+    // With the usual timeouts: nothing is wrong any more, but the machine may be busy.
     service = Service::on(proxy.database.clone(), scenario.settings);
     service.now = at(NOW + 1);
     let again = scenario.call(world).send(&service).with_subscriber(json_lines(log.clone())).await;
@@ -291,17 +291,15 @@ fn judge(scenario: &Scenario, trouble: Trouble, clean: &Witness, seen: &Witness)
             seen.reply.problem(503, "store_unavailable");
             assert!(seen.reply.headers.contains_key("retry-after"));
         }
-        Broken => {
-            seen.reply.problem(500, "internal_error");
-            assert!(seen.calls.len() <= clean.calls.len(), "it was tried again");
-        }
+        // A fault that strikes once and is tried again would end in a success.
+        Broken => drop(seen.reply.problem(500, "internal_error")),
     }
     assert!([clean.reply.status, clean.again.status].contains(&seen.again.status), "{}", seen.again.text);
     assert_eq!(seen.end.shape(&seen.before), clean.end.shape(&clean.before), "the next try heals the rest");
     assert!(seen.after.version() <= clean.after.version(), "no write is made twice");
     assert!(seen.end.version() <= clean.end.version(), "no write is made twice");
     assert!(seen.took < longest(&timeouts(Some(trouble))), "it took {:?}", seen.took);
-    // Two calls may be under way side by side.
+    // Two calls may run at the same time.
     let most = clean.calls.len() + 2 * (ATTEMPTS - 1);
     assert!(is_a_race(trouble.fault) || seen.calls.len() <= most, "{} calls", seen.calls.len());
 }

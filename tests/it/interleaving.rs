@@ -4,11 +4,10 @@ use crate::support::proxy::Proxy;
 use crate::support::*;
 use chrono::TimeDelta;
 use serde_json::json;
-use sessions::session::Timestamp;
-use sessions::session::{SessionId, Termination};
+use sessions::session::{SessionId, Termination, Timestamp};
 use sessions::store::SignedIn;
 
-/// A service that reaches its engine through a proxy, and one that acts behind its back.
+/// A service behind a proxy, and a second one on the same table without it.
 async fn two_services(extra: &[(&str, &str)]) -> (Service, Proxy, Service) {
     let database = database().await;
     let proxy = Proxy::before(&database).await;
@@ -45,15 +44,15 @@ async fn sign_in_while(
     meanwhile: impl AsyncFnOnce(),
 ) -> SignedIn {
     let new = new_session("74", device, now);
-    let sign_in = service.store().sign_in(&new, None, now);
-    with_meanwhile(proxy, "TransactWriteItems", sign_in, meanwhile).await.unwrap()
+    let sign_in = service.store().sign_in(&new, now);
+    with_meanwhile(proxy, "TransactWriteItems", sign_in, meanwhile).await.unwrap().unwrap()
 }
 
 /// Ends all sessions of user 74 and has `meanwhile` happen between the read and the write.
 async fn end_all_while(service: &Service, proxy: &Proxy, meanwhile: impl AsyncFnOnce()) -> Vec<SessionId> {
     let (user, ending) = (user("74"), ended_by("2", at(50)));
-    let end_all = service.store().end_all(&user, None, None, &ending);
-    let ended = with_meanwhile(proxy, "TransactWriteItems", end_all, meanwhile).await.unwrap();
+    let end_all = end_all(service.store(), &user, None, &ending);
+    let ended = with_meanwhile(proxy, "TransactWriteItems", end_all, meanwhile).await;
     ended.iter().map(|session| session.id).collect()
 }
 
@@ -103,7 +102,7 @@ async fn a_refresh_does_not_undo_activity_that_was_recorded_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let a = other.sign_in("74", "a").await;
     let signed_in = sign_in_while((&service, &proxy), "a", at(40), async || {
-        other.store().record_activity(&a, at(1000)).await.unwrap().unwrap();
+        other.store().record_activity(&a, "198.51.100.2", at(1000)).await.unwrap().unwrap();
     })
     .await;
     assert_eq!((signed_in.refreshed, signed_in.session.last_activity), (true, at(1000)));
@@ -135,7 +134,7 @@ async fn a_session_that_looked_expired_stays_when_activity_was_recorded_meanwhil
     let a = other.sign_in("74", "a").await;
     // By this function's clock the session has expired; by the other's it was used in time.
     let signed_in = sign_in_while((&service, &proxy), "b", at(3700), async || {
-        other.store().record_activity(&a, at(3500)).await.unwrap().unwrap();
+        other.store().record_activity(&a, "198.51.100.2", at(3500)).await.unwrap().unwrap();
     })
     .await;
     other.now = at(3700);

@@ -292,7 +292,7 @@ fn shown(token: &str) -> Vec<(&'static str, String)> {
     let digest = |purpose: &str, value: &str| Digest::of(&user("74"), purpose, value.as_bytes());
     let plain = ring::digest::digest(&ring::digest::SHA256, USER.agent.as_bytes());
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let signature = token.rsplit('.').next().unwrap();
+    let (signed, signature) = token.rsplit_once('.').unwrap();
     let database = nowhere();
     vec![
         ("JWT secret", token::SECRET.into()),
@@ -305,7 +305,7 @@ fn shown(token: &str) -> Vec<(&'static str, String)> {
         ("signature of a token", signature.into()),
         ("fingerprint", USER.fingerprint.into()),
         ("digest", hex(digest("fingerprint", USER.fingerprint).as_bytes())),
-        ("digest", STANDARD.encode(digest("token", token).as_bytes())),
+        ("digest", STANDARD.encode(digest("token", signed).as_bytes())),
         ("digest", URL_SAFE_NO_PAD.encode(digest("user_agent", USER.agent).as_bytes())),
         ("digest", hex(plain.as_ref())),
     ]

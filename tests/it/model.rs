@@ -137,7 +137,7 @@ impl Life {
     async fn sign_in(&mut self, device: usize) {
         let mut new = new_session(self.user.as_str(), &format!("device {device}"), self.now);
         new.identity = fingerprint(&self.user, &[device as u8]);
-        let signed_in = self.store.sign_in(&new, None, self.now).await.unwrap();
+        let signed_in = self.store.sign_in(&new, self.now).await.unwrap().unwrap();
         assert_eq!(signed_in.evicted, self.model.sign_in(new.id, device, self.now));
         assert_eq!(signed_in.refreshed, signed_in.session.id != new.id);
         assert!(self.model.live().count() <= CAP);
@@ -156,8 +156,7 @@ impl Life {
         let mut expected: Vec<_> = self.model.live().map(|session| session.id).collect();
         expected.retain(|id| Some(*id) != keep);
         expected.reverse();
-        let ended =
-            self.store.end_all(&self.user, None, keep, &self.ending(EndReason::LogoutAll)).await.unwrap();
+        let ended = end_all(&self.store, &self.user, keep, &self.ending(EndReason::LogoutAll)).await;
         self.model.end_all(keep, self.now);
         assert_eq!(ended.iter().map(|session| session.id).collect::<Vec<_>>(), expected);
     }
@@ -166,7 +165,7 @@ impl Life {
         let Some(id) = self.named(which) else { return };
         let seen = self.store.session(&self.user, id).await.unwrap().unwrap();
         if seen.is_live_at(self.now, self.store.policy()) {
-            self.store.record_activity(&seen, self.now).await.unwrap().unwrap();
+            self.store.record_activity(&seen, "198.51.100.2", self.now).await.unwrap().unwrap();
         }
         self.model.activity(id, self.now);
     }

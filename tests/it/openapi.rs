@@ -217,12 +217,12 @@ impl Witness {
 }
 
 #[test]
-fn the_document_has_the_routes_of_the_table_and_no_others() {
+fn the_document_has_exactly_the_routes_of_the_service() {
     assert_eq!(Document::read().routes(), ROUTES.iter().map(ToString::to_string).collect());
 }
 
 #[test]
-fn the_document_has_the_codes_of_the_service_and_no_others() {
+fn the_document_has_exactly_the_codes_of_the_service() {
     let codes = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();
     assert_eq!(Document::read().codes(), codes);
 }
@@ -430,7 +430,10 @@ async fn refusals_of_every_route(witness: &Witness) {
         let unread = admin(route).with("/rawQueryString", json!("a b"));
         witness.call(&service, route, unread).await.problem(400, "bad_event");
         let other = Call::of(&format!("PUT {path}"));
-        witness.call(&service, route, other).await.problem(405, "method_not_allowed");
+        let refused = witness.call(&service, route, other).await;
+        refused.problem(405, "method_not_allowed");
+        let methods = ROUTES.iter().filter_map(|other| other.strip_suffix(path)?.strip_suffix(' '));
+        assert_eq!(refused.headers["allow"], methods.collect::<Vec<_>>().join(", "), "{route}");
         if method != "POST" {
             witness.call(&service, route, admin(route).body("{}")).await.problem(400, "unexpected_body");
         }

@@ -210,13 +210,13 @@ async fn my_sessions_marks_the_current_one() {
     let mut service = Service::start().await;
     let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
     let (a, b) = (windows.sign_in(&mut service).await.id(), iphone.sign_in(&mut service).await.id());
-    let identity = |reply: &Reply| -> Vec<(String, bool)> {
+    let marks = |reply: &Reply| -> Vec<(String, bool)> {
         let mark = |s: &Value| (s["id"].as_str().unwrap().to_owned(), s["is_current"].as_bool().unwrap());
         reply.ok().as_array().unwrap().iter().map(mark).collect()
     };
     for target in ["/sessions/my-sessions", "/sessions/my-sessions?include_inactive=true"] {
-        assert_eq!(identity(&windows.get(&service, target).await), [(b.clone(), false), (a.clone(), true)]);
-        assert_eq!(identity(&iphone.get(&service, target).await), [(b.clone(), true), (a.clone(), false)]);
+        assert_eq!(marks(&windows.get(&service, target).await), [(b.clone(), false), (a.clone(), true)]);
+        assert_eq!(marks(&iphone.get(&service, target).await), [(b.clone(), true), (a.clone(), false)]);
     }
     let page = windows.get(&service, "/sessions/my-sessions?limit=1").await;
     assert!(

@@ -29,7 +29,7 @@ impl Ended {
     }
 }
 
-/// A receipt that tells who gave it.
+/// A receipt that names the task in its note.
 fn ending(task: usize, round: i64) -> Termination {
     let note = Note::parse(&format!("task {task}")).unwrap();
     Termination { at: at(round), by: Some(user("1")), reason: EndReason::RevokedByAdmin, note }
@@ -48,7 +48,7 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
         0..=3 => {
             // Half of the devices are the same in every round and are refreshed.
             let device = if task.is_multiple_of(2) { format!("{task}") } else { format!("{round}/{task}") };
-            let signed_in = store.sign_in(&new_session("74", &device, now), None, now).await.unwrap();
+            let signed_in = store.sign_in(&new_session("74", &device, now), now).await.unwrap().unwrap();
             let evicted = Termination { at: now, by: Some(admin), reason: EndReason::Evicted, note: None };
             for id in signed_in.evicted {
                 ended.add(id, evicted.clone()).await;
@@ -64,11 +64,11 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
         }
         6 => {
             for session in &store.user_sessions(&admin).await.unwrap().open {
-                store.record_activity(session, now).await.unwrap();
+                store.record_activity(session, "198.51.100.2", now).await.unwrap();
             }
         }
         _ => {
-            for session in store.end_all(&admin, None, None, &ending(task, round)).await.unwrap() {
+            for session in end_all(&store, &admin, None, &ending(task, round)).await {
                 ended.add(session.id, session.terminated.unwrap()).await;
             }
         }

@@ -36,7 +36,7 @@ async fn the_cold_start_does_not_wait_longer_than_its_limit() {
     proxy.trouble(Trouble { fault: Fault::Stalled(Engine::Unasked), after: 0, lasts: true });
     let mut database = proxy.database.clone();
     database.timeouts.warm_up = Duration::from_millis(50);
-    // Every other wait of a test is a minute long: that this comes back is what is to be seen.
+    // All other limits of a test are a minute long, so that this returns only because of the limit above.
     Service::on(database, &[]).app.warm_up().await;
     assert_eq!(proxy.take_calls(), ["Query"]);
 }

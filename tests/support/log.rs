@@ -14,7 +14,7 @@ use super::secrets;
 /// Holds every line that is logged in this process, outside of a [`Log`] too, against what was sent.
 pub fn watch() {
     static WATCH: Once = Once::new();
-    // Where a subscriber is set already, its lines are its own affair.
+    // A test may have its own subscriber.
     WATCH.call_once(|| drop(set_global_default(log::json_lines(|| Checked))));
 }
 

@@ -4,6 +4,7 @@
 #[path = "../../examples/local/engine.rs"]
 pub mod engine;
 pub mod fault;
+pub mod keys;
 pub mod lambda;
 pub mod log;
 pub mod proxy;
@@ -31,10 +32,10 @@ use sessions::config::{AuthMode, Config, Timeouts};
 use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::{App, Event};
 use sessions::session::{
-    Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, Termination, Timestamp,
-    UserId, later,
+    Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, SignInKey,
+    Termination, Timestamp, UserId, later,
 };
-use sessions::store::{NewSession, SessionStore};
+use sessions::store::{EndAll, Kept, NewSession, SessionStore};
 use sessions::telemetry::metrics::Metrics;
 use tokio::net::TcpListener;
 
@@ -73,7 +74,7 @@ pub fn ended_by(admin: &str, at: Timestamp) -> Termination {
     }
 }
 
-/// Credentials that are told apart from any other text. The engines take any.
+/// Credentials unlike any other text. The engines accept any.
 fn with_keys(engine: Table) -> Table {
     Table {
         access_key_id: "AKIAPLANTEDKEYID0000".into(),
@@ -83,12 +84,12 @@ fn with_keys(engine: Table) -> Table {
     }
 }
 
-/// How to reach an engine that is not there.
+/// The address of an engine that does not exist.
 pub fn nowhere() -> Table {
     with_keys(Table::at("http://127.0.0.1:9".into()))
 }
 
-/// Waits that a loaded machine does not outlast: what a race comes to must not depend on how fast it is run.
+/// Timeouts that are long enough for a busy machine: the outcome of a race must not depend on its speed.
 const PATIENT: Timeouts = Timeouts {
     connect: Duration::from_secs(30),
     attempt: Duration::from_secs(60),
@@ -189,7 +190,12 @@ impl Service {
     /// Signs a user in on a device of this name, one second later than whatever was before.
     pub async fn sign_in(&mut self, user_id: &str, device: &str) -> Session {
         self.pass(TimeDelta::seconds(1));
-        self.store().sign_in(&new_session(user_id, device, self.now), None, self.now).await.unwrap().session
+        self.store()
+            .sign_in(&new_session(user_id, device, self.now), self.now)
+            .await
+            .unwrap()
+            .unwrap()
+            .session
     }
 
     /// Puts a session of user 74 into the table that cannot be read.
@@ -228,10 +234,24 @@ impl Service {
     }
 }
 
+/// Ends all sessions of a user, except `keep`.
+pub async fn end_all(
+    store: &SessionStore,
+    user: &UserId,
+    keep: Option<SessionId>,
+    termination: &Termination,
+) -> Vec<Session> {
+    let keep = keep.map(|session| Kept { session, bind: None });
+    let what = EndAll { termination: termination.clone(), keep };
+    store.end_all(user, None, &what, Clock::start(termination.at)).await.unwrap()
+}
+
 /// A sign-in whose device is recognised again by its name.
 pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
     let user_id = user(user_id);
     NewSession {
+        actor: user_id.clone(),
+        key: SignInKey::Nothing,
         id: SessionId::new(now, std::array::from_fn(|_| fastrand::u8(..))),
         device: Device {
             name: device.into(),
@@ -245,9 +265,15 @@ pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
     }
 }
 
-/// The identity of a device that has this fingerprint and nothing else to tell it by.
+/// The marks of a device that has only this fingerprint.
 pub fn fingerprint(user: &UserId, of: &[u8]) -> DeviceIdentity {
-    DeviceIdentity { fingerprint: Some(Digest::of(user, "fingerprint", of)), ..DeviceIdentity::default() }
+    DeviceIdentity {
+        fingerprint: Some(Digest::of(user, "fingerprint", of)),
+        browser: None,
+        platform: None,
+        kind: DeviceType::Web,
+        user_agent: None,
+    }
 }
 
 /// A token for `user` that outlives every test.
@@ -377,6 +403,11 @@ impl Call {
 
     pub fn token(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// What API Gateway's JWT authorizer hands over of the token that it verified.
+    pub fn verified(self, claims: Value) -> Self {
+        self.with("/requestContext/authorizer", json!({"jwt": {"claims": claims, "scopes": null}}))
     }
 
     pub fn body(mut self, body: &str) -> Self {

@@ -249,8 +249,8 @@ impl Shared {
     }
 }
 
-/// One call of a test itself, without the SDK, which takes its time in a debug build: tests with a thousand tables fill
-/// and read them so.
+/// One call of a test itself, without the SDK, which is slow in a debug build: some tests fill and read a thousand
+/// tables.
 pub async fn call(database: &Table, operation: &str, body: &Value) -> Value {
     let mut engine = TcpStream::connect(address(database)).await.unwrap();
     let body = body.to_string();

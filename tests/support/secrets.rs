@@ -78,8 +78,8 @@ impl Secrets {
         let fingerprint = body["device_fingerprint"].as_str();
         self.secret.add("fingerprint", fingerprint.unwrap_or_default());
         let user = user(token, event);
-        let kept =
-            [("token", Some(token)), ("fingerprint", fingerprint), ("user_agent", header("user-agent"))];
+        let signed = token.rsplit_once('.').map(|(signed, _)| signed);
+        let kept = [("token", signed), ("fingerprint", fingerprint), ("user_agent", header("user-agent"))];
         for (purpose, value) in kept {
             self.add_digests(user.as_ref(), purpose, value.unwrap_or_default());
         }

@@ -7,29 +7,13 @@ use super::super::problem::Problem;
 use super::super::query::ListQuery;
 use super::super::request::RequestContext;
 use super::super::response::{Answer, EndedAllView, EndedView};
-use crate::auth::Sid;
 use crate::config::{RoleSource, UnknownUsers};
 use crate::session::{EndReason, UserId};
-use crate::store::{Page, UserSessions};
+use crate::store::{EndAll, Page, UserSessions};
+use crate::telemetry::log;
 
 /// The characters that a path segment may contain as they are (RFC 3986 section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// What an admin wants to do, as the refusal says it.
-#[derive(Clone, Copy)]
-enum Action {
-    View,
-    End,
-}
-
-impl Action {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::View => "view",
-            Self::End => "end",
-        }
-    }
-}
 
 impl App {
     /// Handles `GET /sessions/user/{user_id}`.
@@ -40,7 +24,8 @@ impl App {
         let user = request.path_user()?;
         let list = request.query().list(&user)?;
         let page = self.user_page(&user, &list, request);
-        let page = self.read_as_admin(request, &user, Action::View, page).await?;
+        let page = self.read_as_admin(request, &user, page).await?;
+        log::audit_viewed(request.user(), &user);
         let path = format!("/sessions/user/{}", utf8_percent_encode(user.as_str(), SEGMENT));
         self.list_answer(&page, &path, &user, &list, |session| self.view(session, request))
     }
@@ -70,8 +55,8 @@ impl App {
         &self,
         request: &RequestContext<'_>,
     ) -> Result<Answer, Problem> {
-        let (user, id, note) = (request.path_user()?, request.path_session()?, request.query().reason()?);
-        self.read_as_admin(request, &user, Action::End, async { Ok(()) }).await?;
+        let (user, id, note) = (request.path_user()?, request.path_session()?, request.reason_only()?);
+        self.read_as_admin(request, &user, async { Ok(()) }).await?;
         let termination = request.termination(EndReason::RevokedByAdmin, note);
         match self.store.end(&user, id, &termination).await? {
             Some(ended) => Answer::ok(&EndedView::new(&ended, self.view(&ended.session, request))),
@@ -84,48 +69,52 @@ impl App {
         &self,
         request: &RequestContext<'_>,
     ) -> Result<Answer, Problem> {
-        let (user, query) = (request.path_user()?, request.query());
+        let (user, query) = (request.path_user()?, request.query().only(&["dry_run", "reason"])?);
         let (dry_run, note) = (query.flag("dry_run")?, query.reason()?);
         let sessions = async { self.known_user(self.store.user_sessions(&user).await?) };
-        let sessions = self.read_as_admin(request, &user, Action::End, sessions).await?;
+        let sessions = self.read_as_admin(request, &user, sessions).await?;
         if dry_run {
-            let live = sessions.live(request.now, self.store.policy());
-            let views = live.map(|session| self.view(session, request)).collect();
-            return Answer::ok(&EndedAllView::would_end(views));
+            return self.dry_run_answer(request, &user, &sessions);
         }
         let termination = request.termination(EndReason::RevokedByAdmin, note);
-        let ended = self.store.end_all(&user, Some(sessions), None, &termination).await?;
+        let what = EndAll { termination, keep: None };
+        let ended = self.store.end_all(&user, Some(sessions), &what, request.clock).await?;
         Answer::ok(&EndedAllView::ended(ended.iter().map(|session| self.view(session, request)).collect()))
     }
 
-    /// Admits the caller as an admin for the sessions of `user`, and runs `read`. A caller whom the token's claims refuse
-    /// causes no read at all. Otherwise the caller's own record and the target are read at the same time, so that the
-    /// request stays one round trip deep. With roles in the table, the caller's record is read first. The caller never
-    /// sees the outcome of `read` without being admitted.
+    fn dry_run_answer(
+        &self,
+        request: &RequestContext<'_>,
+        user: &UserId,
+        sessions: &UserSessions,
+    ) -> Result<Answer, Problem> {
+        let live: Vec<_> = sessions.live(request.now, self.store.policy()).collect();
+        let ids: Vec<_> = live.iter().map(|session| session.id).collect();
+        log::audit_dry_run(request.user(), user, &ids);
+        let views = live.into_iter().map(|session| self.view(session, request)).collect();
+        Answer::ok(&EndedAllView::would_end(views))
+    }
+
+    /// Runs `read` for an admin. The caller's own record and the target are read at the same time, so that the request
+    /// stays one round trip deep; with roles in the table, the caller's record is read first. A caller whose session is
+    /// over never sees the outcome of `read`.
     async fn read_as_admin<T>(
         &self,
         request: &RequestContext<'_>,
         user: &UserId,
-        action: Action,
         read: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
         if self.role_source == RoleSource::Table {
-            let roles = self.own_sessions(request).await?.profile.map(|profile| profile.roles);
-            let is_admin = roles.is_some_and(|roles| roles.contains(&self.admin_role));
-            admit(is_admin, request, user, action)?;
+            let profile = self.current_user(request).await?.sessions.profile;
+            if !profile.is_some_and(|profile| profile.roles.contains(&self.admin_role)) {
+                return Err(self.refuse_access(request));
+            }
+            check_other_user(request, user)?;
             return read.await;
         }
-        admit(request.caller.admin_by_token, request, user, action)?;
-        let (admitted, outcome) = tokio::join!(self.check_own_session(request), read);
-        admitted.and(outcome)
-    }
-
-    /// Refuses the request when the session that the token names is over.
-    async fn check_own_session(&self, request: &RequestContext<'_>) -> Result<(), Problem> {
-        match request.caller.sid {
-            Sid::Absent => Ok(()),
-            _ => self.own_sessions(request).await.map(drop),
-        }
+        check_other_user(request, user)?;
+        let (caller, outcome) = tokio::join!(self.current_user(request), read);
+        caller.and(outcome)
     }
 
     /// The sessions of a user. An unknown user is an error where every user is registered.
@@ -144,10 +133,7 @@ impl App {
     }
 }
 
-fn admit(is_admin: bool, request: &RequestContext<'_>, user: &UserId, action: Action) -> Result<(), Problem> {
-    match is_admin {
-        false => Err(Problem::admin_only(action.as_str())),
-        true if request.user() == user => Err(Problem::own_sessions()),
-        true => Ok(()),
-    }
+/// Refuses admins who ask for their own sessions: other routes are for those.
+fn check_other_user(request: &RequestContext<'_>, user: &UserId) -> Result<(), Problem> {
+    if request.user() == user { Err(Problem::own_sessions()) } else { Ok(()) }
 }

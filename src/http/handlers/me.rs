@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::super::App;
 use super::super::problem::{Code, Problem};
 use super::super::request::RequestContext;
-use super::super::response::{Answer, EndedAllView, EndedView, SessionView};
+use super::super::response::{Answer, Audience, EndedAllView, EndedView, SessionView};
 use super::CurrentUser;
 use crate::device::{self, ReportedDevice};
-use crate::session::{DeviceIdentity, Digest, EndReason, Note, Session, SessionId};
-use crate::store::NewSession;
+use crate::session::{DeviceIdentity, Digest, EndReason, Note, Session, SessionId, SignInKey};
+use crate::store::{EndAll, Kept, NewSession};
 
 /// What a sign-in says about its device. Every field may be absent. Unknown fields are ignored, `ip_address` too.
 #[derive(Debug, Default)]
@@ -74,11 +74,11 @@ impl App {
     /// Handles `POST /sessions/create`.
     pub(in super::super) async fn sign_in(&self, request: &RequestContext<'_>) -> Result<Answer, Problem> {
         let body = SignInBody::parse(request)?;
-        let seen = self.own_sessions(request).await?;
         let new = new_session(request, &body)?;
-        let signed_in = self.store.sign_in(&new, Some(seen), request.now).await?;
+        let signed_in = self.store.sign_in(&new, request.now).await?;
+        let signed_in = signed_in.ok_or_else(Problem::session_ended)?;
         let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
-        let session = self.view(&signed_in.session, request).current(true);
+        let session = self.own_view(&signed_in.session, Some(signed_in.session.id), request);
         Answer::json(status, &SignedInView { session, evicted: &signed_in.evicted })
     }
 
@@ -87,8 +87,10 @@ impl App {
         &self,
         request: &RequestContext<'_>,
     ) -> Result<Answer, Problem> {
-        let current = self.current_user(request).await?.current.ok_or_else(Problem::no_current_session)?;
-        Answer::ok(&self.view(&current, request).current(true))
+        // Others rely on this answer, so a client's header or user agent never counts here.
+        let me = self.current_user(request).await?;
+        let session = me.session(me.token_session).ok_or_else(Problem::no_current_session)?;
+        Answer::ok(&self.own_view(session, me.token_session, request))
     }
 
     /// Handles `GET /sessions/my-sessions`.
@@ -106,7 +108,7 @@ impl App {
                 (me, page)
             }
         };
-        let view = |session| self.own_view(session, &me, request);
+        let view = |session| self.own_view(session, me.current, request);
         self.list_answer(&page, "/sessions/my-sessions", user, &list, view)
     }
 
@@ -115,7 +117,7 @@ impl App {
         let id = request.path_session()?;
         let (me, session) = tokio::join!(self.current_user(request), self.store.session(request.user(), id));
         let (me, session) = (me?, session?.ok_or_else(Problem::unknown_session)?);
-        Answer::ok(&self.own_view(&session, &me, request))
+        Answer::ok(&self.own_view(&session, me.current, request))
     }
 
     /// Handles `DELETE /sessions/session/{session_id}`.
@@ -123,16 +125,16 @@ impl App {
         &self,
         request: &RequestContext<'_>,
     ) -> Result<Answer, Problem> {
-        let (id, note) = (request.path_session()?, request.query().reason()?);
+        let (id, note) = (request.path_session()?, request.reason_only()?);
         let me = self.current_user(request).await?;
         self.end_own(request, &me, id, EndReason::RevokedByUser, note).await
     }
 
     /// Handles `DELETE /sessions/logout`.
     pub(in super::super) async fn logout(&self, request: &RequestContext<'_>) -> Result<Answer, Problem> {
-        let note = request.query().reason()?;
+        let note = request.reason_only()?;
         let me = self.current_user(request).await?;
-        let id = me.current.as_ref().ok_or_else(Problem::nothing_to_log_out)?.id;
+        let id = me.current.ok_or_else(Problem::nothing_to_log_out)?;
         self.end_own(request, &me, id, EndReason::Logout, note).await
     }
 
@@ -146,23 +148,25 @@ impl App {
     ) -> Result<Answer, Problem> {
         let ended = self.store.end(request.user(), id, &request.termination(reason, note)).await?;
         let ended = ended.ok_or_else(Problem::unknown_session)?;
-        Answer::ok(&EndedView::new(&ended, self.own_view(&ended.session, me, request)))
+        Answer::ok(&EndedView::new(&ended, self.own_view(&ended.session, me.current, request)))
     }
 
     /// Handles `DELETE /sessions/logout-all`.
     pub(in super::super) async fn logout_all(&self, request: &RequestContext<'_>) -> Result<Answer, Problem> {
-        let query = request.query();
+        let query = request.query().only(&["exclude_current", "reason"])?;
         let (exclude_current, note) = (query.flag("exclude_current")?, query.reason()?);
-        let mut me = self.current_user(request).await?;
-        let keep = match (exclude_current, &me.current) {
+        let me = self.current_user(request).await?;
+        let keep = match (exclude_current, me.current) {
             (false, _) => None,
-            (true, Some(current)) => Some(current.id),
+            // An unbound token is bound to the session that stays. Otherwise it would be refused from now on.
+            (true, Some(session)) => {
+                Some(Kept { session, bind: me.token_session.is_none().then(|| request.token()) })
+            }
             (true, None) => return Err(Problem::current_session_unknown()),
         };
-        let termination = request.termination(EndReason::LogoutAll, note);
-        let seen = std::mem::take(&mut me.sessions);
-        let ended = self.store.end_all(request.user(), Some(seen), keep, &termination).await?;
-        let views = ended.iter().map(|session| self.own_view(session, &me, request)).collect();
+        let what = EndAll { termination: request.termination(EndReason::LogoutAll, note), keep };
+        let ended = self.store.end_all(request.user(), Some(me.sessions), &what, request.clock).await?;
+        let views = ended.iter().map(|session| self.own_view(session, me.current, request)).collect();
         let all = EndedAllView::ended(views);
         Answer::ok(&LoggedOutView { all, logged_out_count: ended.len() })
     }
@@ -184,36 +188,44 @@ impl App {
     ) -> Result<Answer, Problem> {
         // Some clients send an empty object, or the body of their sign-in. Neither says anything here.
         request.json_body()?;
-        let current = self.current_user(request).await?.current.ok_or_else(Problem::no_current_session)?;
-        let session = self.store.record_activity(&current, request.now).await?;
+        let me = self.current_user(request).await?;
+        let current = me.session(me.current).ok_or_else(Problem::no_current_session)?;
+        let session = self.store.record_activity(current, request.ip_address(), request.now).await?;
         // A termination between the read and the write wins.
         let session = session.filter(|session| session.is_live_at(request.now, self.store.policy()));
         let session = session.ok_or_else(Problem::session_ended)?;
-        Answer::ok(&self.view(&session, request).current(true))
+        Answer::ok(&self.own_view(&session, me.current, request))
     }
 
+    /// The session as its owner sees it. `current` is the session that the request comes from.
     fn own_view<'s>(
         &self,
         session: &'s Session,
-        me: &CurrentUser,
+        current: Option<SessionId>,
         request: &RequestContext<'_>,
     ) -> SessionView<'s> {
-        self.view(session, request).current(me.is_current(session.id))
+        let view = SessionView::new(session, request.now, self.store.policy(), Audience::Owner);
+        view.current(Some(session.id) == current)
     }
 }
 
 fn new_session(request: &RequestContext<'_>, body: &SignInBody) -> Result<NewSession, Problem> {
     let user = request.user();
+    let detected = device::detect(&request.client_hints(), &body.reported_device());
     let fingerprint = body.fingerprint.as_deref().filter(|fingerprint| !fingerprint.is_empty());
     Ok(NewSession {
         id: SessionId::generate(request.now).map_err(Problem::internal)?,
         user_id: user.clone(),
-        device: device::detect(&request.client_hints(), &body.reported_device()),
+        actor: user.clone(),
         ip_address: request.ip_address().into(),
         identity: DeviceIdentity {
             fingerprint: fingerprint.map(|text| Digest::of(user, "fingerprint", text.as_bytes())),
-            token: request.caller.token,
+            browser: detected.browser_family,
+            platform: detected.platform_family,
+            kind: detected.device.kind,
             user_agent: request.user_agent_digest(),
         },
+        device: detected.device,
+        key: SignInKey::Token(request.token()),
     })
 }

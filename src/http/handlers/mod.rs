@@ -1,56 +1,80 @@
-//! The handlers of the endpoints, and what they share: admission, the caller's own record, and lists.
+//! The handlers of the endpoints, and what they share: access, the caller's own record, and lists.
 
 mod admin;
 mod me;
 
 use super::App;
+use super::endpoint::{Access, Endpoint, Name};
 use super::problem::Problem;
 use super::query::{Cursor, LIMIT_DEFAULT, ListQuery};
 use super::request::{RequestContext, SessionHeader};
-use super::response::{Answer, SessionView};
-use crate::auth::Sid;
-use crate::session::{Policy, Session, SessionId, UserId};
-use crate::store::{Page, UserSessions};
+use super::response::{Answer, Audience, SessionView};
+use crate::auth::TokenRole;
+use crate::config::RoleSource;
+use crate::session::{Policy, Session, SessionId, Sid, UserId};
+use crate::store::{Page, TokenSession, UserSessions};
+use crate::telemetry::log;
 
 /// The caller's own sessions, read once for a request.
 #[derive(Debug)]
 struct CurrentUser {
     /// The caller's profile and open sessions.
     sessions: UserSessions,
-    /// The live session that the request comes from, if it is known.
-    current: Option<Session>,
+    /// The live session of the caller's token; `None` while the token belongs to no session.
+    token_session: Option<SessionId>,
+    /// The token's session, or else the one that the client's header or user agent points to. It only helps the user
+    /// along; whatever others rely on asks for `token_session`.
+    current: Option<SessionId>,
 }
 
 impl CurrentUser {
-    fn is_current(&self, id: SessionId) -> bool {
-        self.current.as_ref().is_some_and(|current| current.id == id)
+    fn session(&self, id: Option<SessionId>) -> Option<&Session> {
+        self.sessions.open.iter().find(|session| Some(session.id) == id)
     }
 }
 
 impl App {
-    /// Reads the caller's sessions and finds the one that the request comes from.
+    /// Refuses what the token's claims alone do not allow. This needs no read.
+    pub(super) fn check_claims(
+        &self,
+        endpoint: &Endpoint,
+        request: &RequestContext<'_>,
+    ) -> Result<(), Problem> {
+        if self.require_sid && request.caller.sid == Sid::Absent && endpoint.name != Name::SignIn {
+            return Err(Problem::sid_required());
+        }
+        let by_claims = self.role_source == RoleSource::Token;
+        match endpoint.access {
+            Access::Admin if by_claims && request.caller.role != TokenRole::Admin => {
+                Err(self.refuse_access(request))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The refusal of a caller who is not an admin. The attempt is logged.
+    fn refuse_access(&self, request: &RequestContext<'_>) -> Problem {
+        let problem = Problem::admin_only(request.action());
+        let target = request.path_user().ok();
+        log::audit_refused(request.user(), target.as_ref(), problem.code().as_str());
+        problem
+    }
+
+    /// Reads the caller's sessions, and refuses the request when the session of the caller's token is over. Every route
+    /// of users and admins comes through here.
     async fn current_user(&self, request: &RequestContext<'_>) -> Result<CurrentUser, Problem> {
-        let sessions = self.own_sessions(request).await?;
-        let current = current_session(&sessions, request, self.store.policy()).cloned();
-        Ok(CurrentUser { sessions, current })
+        let caller = self.store.caller_sessions(request.user(), &request.token(), request.now).await?;
+        let (token_session, current) = match caller.token {
+            TokenSession::Ended => return Err(Problem::session_ended()),
+            TokenSession::Live(id) => (Some(id), Some(id)),
+            TokenSession::Unbound => (None, stand_in(&caller.sessions, request, self.store.policy())),
+        };
+        Ok(CurrentUser { sessions: caller.sessions, token_session, current })
     }
 
-    /// Reads the caller's sessions. Refuses the request when the session that the token names is over.
-    async fn own_sessions(&self, request: &RequestContext<'_>) -> Result<UserSessions, Problem> {
-        if request.caller.sid == Sid::Foreign {
-            return Err(Problem::session_ended());
-        }
-        let sessions = self.store.user_sessions(request.user()).await?;
-        let is_live = |id| sessions.live(request.now, self.store.policy()).any(|session| session.id == id);
-        match request.caller.sid {
-            Sid::Session(id) if !is_live(id) => Err(Problem::session_ended()),
-            _ => Ok(sessions),
-        }
-    }
-
-    /// The session as it is at the time of the request.
+    /// The session as admins see it at the time of the request.
     fn view<'s>(&self, session: &'s Session, request: &RequestContext<'_>) -> SessionView<'s> {
-        SessionView::new(session, request.now, self.store.policy())
+        SessionView::new(session, request.now, self.store.policy(), Audience::Staff)
     }
 
     /// Reads a page of live and ended sessions.
@@ -85,27 +109,16 @@ impl App {
     }
 }
 
-/// The live session that a request comes from. The first of these that is present decides, and a wrong one is not
-/// replaced by the next: the token's `sid`, the `X-Session-Id` header, the token that opened the session, the only live
-/// session with the same user agent. It is never just the latest session.
-fn current_session<'s>(
-    sessions: &'s UserSessions,
-    request: &RequestContext<'_>,
-    policy: &Policy,
-) -> Option<&'s Session> {
-    let live = || sessions.live(request.now, policy);
-    let named = |id| live().find(|session| session.id == id);
-    match (request.caller.sid, request.session_header()) {
-        (Sid::Session(id), _) | (Sid::Absent, SessionHeader::Session(id)) => named(id),
-        (Sid::Foreign, _) | (Sid::Absent, SessionHeader::Invalid) => None,
-        (Sid::Absent, SessionHeader::Absent) => {
-            let token = request.caller.token;
-            let opened_with = |session: &&Session| token.is_some() && session.identity.token == token;
-            live().find(opened_with).or_else(|| {
-                let agent = request.user_agent_digest();
-                let same_agent = |session: &&Session| agent.is_some() && session.identity.user_agent == agent;
-                only(live().filter(same_agent))
-            })
+/// The live session that stands in for the session of an unbound token: the one that the `X-Session-Id` header names,
+/// or without that header the only live session with the same user agent. It is never just the latest session.
+fn stand_in(sessions: &UserSessions, request: &RequestContext<'_>, policy: &Policy) -> Option<SessionId> {
+    let mut live = sessions.live(request.now, policy);
+    match request.session_header() {
+        SessionHeader::Session(id) => live.find(|session| session.id == id).map(|session| session.id),
+        SessionHeader::Invalid => None,
+        SessionHeader::Absent => {
+            let agent = request.user_agent_digest()?;
+            only(live.filter(|session| session.identity.user_agent == Some(agent))).map(|session| session.id)
         }
     }
 }
