@@ -7,9 +7,10 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
-import { API, installed, signIn as signInWith } from "./support.mjs";
+import { API, installed, launch, signIn as signInWith } from "./support.mjs";
 
 const axios = installed("axios");
+const PHONE = installed("playwright-core").devices["Pixel 7"];
 const SECRET = "local-development-secret-do-not-deploy-0000";
 const EXPIRED = -60;
 
@@ -142,4 +143,63 @@ test("a refusal shows its detail and signs nobody out", async () => {
   });
   assert.ok(user.state.signedIn);
   assert.equal(stub.asked, 0, "a 403 asks for no fresh token");
+});
+
+/** What the client's sign-in page does in a browser: its fingerprint is the beginning of a picture that it draws. */
+async function signInPage({ api, bearer }) {
+  const canvas = document.createElement("canvas");
+  canvas.getContext("2d").fillText(navigator.userAgent, 2, 12);
+  const fingerprint = btoa(canvas.toDataURL()).slice(0, 32);
+  const body = JSON.stringify({ device_fingerprint: fingerprint, device_name: navigator.userAgent });
+  const create = () => {
+    const headers = { Authorization: `Bearer ${bearer}`, "Content-Type": "application/json" };
+    return fetch(`${api}/sessions/create`, { method: "POST", headers, body });
+  };
+  let response = await create();
+  if (response.status === 401) {
+    bearer = (await (await fetch("/refresh", { method: "POST" })).json()).token;
+    response = await create();
+  }
+  return { fingerprint, bearer, status: response.status, session: await response.json() };
+}
+
+/** Opens the sign-in page in a browser of its own; what comes back signs in with the given token. */
+async function signInFrom(chromium, device) {
+  const page = await (await chromium.newContext(device)).newPage();
+  await page.goto(`http://127.0.0.1:${server.address().port}/`);
+  return (bearer) => page.evaluate(signInPage, { api: API, bearer });
+}
+
+test("two browsers of one user are two devices, also after they have renewed their tokens", async () => {
+  const admin = client(token("1"));
+  const devices = async () => (await admin.list("93")).map(({ icon, name }) => `${icon} ${name}`);
+  const chromium = await launch();
+  try {
+    const laptop = await signInFrom(chromium);
+    const phone = await signInFrom(chromium, PHONE);
+    const first = [await laptop(token("93")), await phone(token("93"))];
+    const useless = "ZGF0YTppbWFnZS9wbmc7YmFzZTY0LGlW";
+    assert.deepEqual(first.map(({ fingerprint }) => fingerprint), [useless, useless], "both draw the same beginning");
+    assert.deepEqual(first.map(({ status }) => status), [201, 201]);
+    const both = ["📱 Chromium on Android", "💻 Chromium on Linux"];
+    assert.deepEqual(await devices(), both);
+
+    const again = [];
+    for (const browser of [laptop, phone]) {
+      stub.next = token("93");
+      again.push(await browser(token("93", EXPIRED)));
+    }
+    assert.deepEqual(again.map(({ status }) => status), [200, 200]);
+    const ids = (signIns) => signIns.map(({ session }) => session.id);
+    assert.deepEqual(ids(again), ids(first), "each is the device that it was");
+    assert.deepEqual(await devices(), both);
+
+    assert.deepEqual(await admin.end("93", again[1].session.id), { success: true });
+    assert.deepEqual(await devices(), ["💻 Chromium on Linux"]);
+    const current = ({ bearer }) => fetch(`${API}/sessions/current`, { headers: { Authorization: `Bearer ${bearer}` } });
+    const answers = await Promise.all([...first, ...again].map(current));
+    assert.deepEqual(answers.map(({ status }) => status), [200, 401, 200, 401], "the phone is out, the laptop is not");
+  } finally {
+    await chromium.close();
+  }
 });
