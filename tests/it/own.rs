@@ -145,7 +145,7 @@ async fn a_token_finds_its_session_whatever_else_the_sign_in_says() {
     let other_fingerprint = service.post("/sessions/create", &windows.token, fingerprint).await;
     for again in [repeat, other_browser, other_fingerprint] {
         assert_eq!((again.status, again.id()), (200, first.id()));
-        assert_eq!(again.body["device_name"], "Chrome on Windows", "the device stays as it was");
+        assert_eq!(again.body["device_name"], "Chrome on Windows 10", "the device stays as it was");
     }
     let other_token = Browser::new(WINDOWS, 2).sign_in(&mut service).await;
     assert_eq!(other_token.status, 201, "without a fingerprint only the token finds the session");

@@ -265,9 +265,11 @@ pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
     }
 }
 
-/// What the store knows of a token that names no session. Two of the same user with one name are the same token.
+/// What the store knows of [`named_token`], which names no session.
 pub fn token_named(user_id: &str, name: &str, issued_at: Option<i64>) -> Token {
-    let digest = Digest::of(&user(user_id), "token", name.as_bytes());
+    let token = named_token(user_id, name);
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let digest = Digest::of(&user(user_id), "token", signed.as_bytes());
     Token { sid: Sid::Absent, digest, issued_at, expires_at: START + 10_000_000_000 }
 }
 
@@ -298,6 +300,11 @@ pub fn token_with(user: &str, claims: Value) -> String {
     let mut all = json!({"sub": user, "exp": START + 10_000_000_000_i64, "jti": id});
     all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
     token::sign(&json!({"alg": "HS256", "typ": "JWT"}), &all, token::SECRET)
+}
+
+/// A token for `user` that is always the same for one `name`.
+pub fn named_token(user: &str, name: &str) -> String {
+    token_with(user, json!({"jti": name}))
 }
 
 /// A token of a session.
