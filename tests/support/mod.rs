@@ -334,7 +334,7 @@ impl Reply {
     /// The methods that a refused one's path takes.
     fn allow(&self) -> &str {
         let allow = self.headers.get("allow").map(String::as_str).unwrap_or_default();
-        let takes = ["GET", "POST", "DELETE", "GET, DELETE"];
+        let takes = ["GET", "POST", "DELETE", "GET, DELETE", "GET, POST, DELETE"];
         takes.into_iter().find(|takes| *takes == allow).unwrap_or("the methods that the path takes")
     }
 
