@@ -120,7 +120,7 @@ codes! {
 pub(crate) struct Problem {
     code: Code,
     detail: Cow<'static, str>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     cause: Option<Cause>,
     partly_ended: Option<Box<PartlyEnded>>,
 }
@@ -137,7 +137,7 @@ pub(super) struct PartlyEnded {
 impl Problem {
     pub(super) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let header = (code.status() == StatusCode::UNAUTHORIZED)
-            .then_some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+            .then(|| Box::new((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))));
         Self { code, detail: detail.into(), header, cause: None, partly_ended: None }
     }
 
@@ -199,7 +199,7 @@ impl Problem {
 
     /// `allowed` lists the methods that the path takes.
     pub(super) fn wrong_method(allowed: &str) -> Self {
-        let header = HeaderValue::from_str(allowed).ok().map(|value| (ALLOW, value));
+        let header = HeaderValue::from_str(allowed).ok().map(|value| Box::new((ALLOW, value)));
         let problem = Self::new(Code::MethodNotAllowed, format!("This path takes {allowed}"));
         Self { header, ..problem }
     }
@@ -217,7 +217,7 @@ impl Problem {
     fn store_unavailable(cause: StoreError) -> Self {
         let detail = "The sessions cannot be reached right now, and nothing is confirmed; try again";
         Self {
-            header: Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            header: Some(Box::new((RETRY_AFTER, HeaderValue::from_static("1")))),
             cause: Some(cause.into()),
             ..Self::new(Code::StoreUnavailable, detail)
         }
@@ -249,7 +249,7 @@ impl Problem {
         };
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = respond(status, "application/problem+json", body);
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         response
