@@ -60,8 +60,7 @@ impl<'r> RequestContext<'r> {
 
     /// What the caller's token says about its session.
     pub(super) fn token(&self) -> Token {
-        let Caller { sid, token, issued_at, expires_at, .. } = self.caller;
-        Token { sid, digest: token, issued_at, expires_at }
+        self.caller.token()
     }
 
     /// Whether a back end asks.

@@ -152,6 +152,8 @@ pub struct Service {
     pub metrics: Metrics,
     pub database: Table,
     pub now: Timestamp,
+    /// How long Lambda waits for an answer, if the runtime says so.
+    pub time_limit: Option<TimeDelta>,
 }
 
 impl Service {
@@ -167,7 +169,7 @@ impl Service {
     pub fn on(database: Table, extra: &[(&str, &str)]) -> Self {
         let metrics = Metrics::default();
         let app = app(&database, settings(&database, extra), metrics.clone());
-        Self { app, metrics, database, now: at(0) }
+        Self { app, metrics, database, now: at(0), time_limit: None }
     }
 
     pub fn store(&self) -> &SessionStore {
@@ -180,7 +182,7 @@ impl Service {
 
     /// The line of metrics since the last call.
     pub fn flush_metrics(&self) -> Option<String> {
-        self.metrics.flush("local", self.now)
+        self.metrics.flush("local", "$LATEST", self.now)
     }
 
     pub fn pass(&mut self, time: TimeDelta) {
@@ -205,6 +207,14 @@ impl Service {
         put.item("sk", key.clone()).item("live_sk", key).send().await.unwrap();
     }
 
+    /// What Lambda says about an invocation that begins now.
+    pub fn invocation(&self) -> Context {
+        let deadline = self.time_limit.map(|limit| (self.now + limit).timestamp_millis());
+        let mut context = Context::default();
+        context.deadline = deadline.unwrap_or_default().try_into().unwrap();
+        context
+    }
+
     /// Sends an event as it is. What comes back has the form of every answer and shows no secret.
     pub async fn event(&self, event: &Value) -> Reply {
         secrets::plant(|secrets| secrets.add_event(event));
@@ -214,8 +224,8 @@ impl Service {
     /// Sends any JSON text, as Lambda delivers it.
     pub async fn deliver(&self, event: &str) -> Reply {
         let event: Event = serde_json::from_str(event).unwrap();
-        let answer = self.app.answer(LambdaEvent::new(event, Context::default()), self.now).await;
-        let reply = Reply::of(&serde_json::to_value(answer).unwrap());
+        let answer = self.app.answer(LambdaEvent::new(event, self.invocation()), self.now).await;
+        let reply = Reply::of(&serde_json::to_value(answer.unwrap()).unwrap());
         reply.check_form();
         secrets::check_answer(&reply.all());
         reply

@@ -1,6 +1,7 @@
 //! The handlers of the endpoints, and what they share: access, the caller's own record, and lists.
 
 mod admin;
+mod authorizer;
 mod bulk;
 mod me;
 mod service;
@@ -17,6 +18,7 @@ use crate::config::RoleSource;
 use crate::session::{Policy, Session, SessionId, Sid, UserId};
 use crate::store::{Page, TokenSession, UserSessions};
 use crate::telemetry::log;
+pub use authorizer::{AuthorizerAnswer, AuthorizerError};
 
 /// The caller's own sessions, read once for a request.
 #[derive(Debug)]
