@@ -1,47 +1,212 @@
-"""The template as CloudFormation would take it: through SAM's translator, and into an emulator that makes the table."""
+"""The template as CloudFormation would take it: AWS::LanguageExtensions as SAM resolves it, SAM's translator, and an
+emulator that makes the table.
 
+SAM's stand-in for AWS::LanguageExtensions leaves `${Resource}` in a text behind without its Fn::Sub; CloudFormation's
+own does not, and nothing here looks at such a text."""
+
+import copy
 import json
+import logging
 import os
-import sys
+import re
+import shlex
+import tempfile
 
 os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="eu-central-1")
 
 import boto3
 from moto import mock_aws
-from samtranslator.parser.parser import Parser
+from samcli.cli.types import CfnParameterOverridesType
+from samcli.lib.cfn_language_extensions.sam_integration import expand_language_extensions
+from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
 
-PARAMETERS = {
-    "PanelOrigins": "https://panel.example.com",
-    "JwtSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:panel-a1b2c3",
-    "DataPolicy": "Delete",
+logging.disable()
+
+ACCOUNT = {
+    "AWS::AccountId": "123456789012",
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-central-1",
+    "AWS::StackName": "sessions",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:panel-a1b2c3"
+ISSUED = {"JwtIssuer": "https://issuer.example.com", "JwtAudience": "panel"}
+ORIGINS = {"PanelOrigins": "https://panel.example.com,https://admin.example.com"}
+HS256 = ORIGINS | {"JwtSecretArn": SECRET, "DataPolicy": "Delete"}
+TOPIC = {"AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:on-call"}
+JWKS = ORIGINS | ISSUED | {"AuthMode": "jwks", "Jwks": '{"keys":[]}', "SessionIdClaim": "session_id"}
+GATEWAY = ORIGINS | ISSUED | {"AuthMode": "gateway"}
+DOMAIN = {
+    "DomainName": "sessions.example.com",
+    "CertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
 }
 
-
-def translated() -> dict:
-    template = yaml_parse(open("template.yaml").read())
-    template["Transform"] = "AWS::Serverless-2016-10-31"
-    # What AWS::LanguageExtensions does with it, before SAM's turn.
-    template["Resources"]["SessionTable"]["DeletionPolicy"] = PARAMETERS["DataPolicy"]
-    template["Resources"]["Function"]["Properties"]["CodeUri"] = "s3://bucket/key"
-    return transform(template, PARAMETERS, ManagedPolicyLoader(boto3.client("iam")), feature_toggle=None)
+TEMPLATE = yaml_parse(open("template.yaml").read())
 
 
-def check_functions(resources: dict) -> None:
-    kinds = [resource["Type"] for resource in resources.values()]
-    for kind, count in {"AWS::Lambda::Alias": 1, "AWS::CodeDeploy::DeploymentGroup": 1, "AWS::ApiGatewayV2::Route": 12}.items():
-        assert kinds.count(kind) == count, (kind, kinds.count(kind))
-    group = next(r for r in resources.values() if r["Type"] == "AWS::CodeDeploy::DeploymentGroup")
-    assert len(group["Properties"]["AlarmConfiguration"]["Alarms"]) == 5
+def translated(parameters: dict) -> dict:
+    expanded = expand_language_extensions(TEMPLATE, parameters | ACCOUNT, enabled=True).expanded_template
+    expanded["Transform"] = "AWS::Serverless-2016-10-31"
+    for function in ("Function", "VersionCheck"):
+        expanded["Resources"][function]["Properties"]["CodeUri"] = "s3://bucket/key"
+    return transform(expanded, dict(parameters), ManagedPolicyLoader(boto3.client("iam")), feature_toggle=None)
 
 
-def check_table(template: dict) -> None:
-    """Makes a stack of what the emulator knows of, and reads the table back."""
-    table_alone = {key: template[key] for key in ("Parameters", "Conditions") if key in template}
+def present(resources: dict, kind: str) -> dict:
+    """The resources of a kind that the stack will have: the translator leaves conditions that are false in place."""
+    return {name: each for name, each in resources.items() if each["Type"] == kind}
+
+
+def routes(resources: dict) -> dict:
+    """Each route, as API Gateway names it, and its operation."""
+    paths = resources["Api"]["Properties"]["Body"]["paths"]
+    return {f"{method.upper()} {path}": each for path, of in paths.items() for method, each in of.items()}
+
+
+def check_routes() -> None:
+    methods = {"get", "post", "delete"}
+    contract = yaml_parse(open("openapi.yaml").read())["paths"]
+    documented = {f"{method.upper()} {path}" for path, of in contract.items() for method in of if method in methods}
+    for parameters in (HS256, JWKS, GATEWAY):
+        resources = translated(parameters)["Resources"]
+        found = routes(resources)
+        assert documented <= set(found), documented - set(found)
+        wanted = [{"Jwt": []}] if parameters is GATEWAY else None
+        assert all(each.get("security") == wanted for each in found.values()), parameters["AuthMode"]
+        stage = resources["ApiApiGatewayDefaultStage"]["Properties"]
+        assert set(stage["RouteSettings"]) < set(found), "a limit for a route that does not exist"
+        # Each route that ends something has a limit of its own.
+        ending = {route for route in found if route.startswith("DELETE") or route == "POST /sessions/end"}
+        assert ending <= set(stage["RouteSettings"]), ending - set(stage["RouteSettings"])
+        permissions = present(resources, "AWS::Lambda::Permission")
+        assert len(permissions) == len(found) + 1, "one for each route, and the authorizer's"
+        assert permissions["AuthorizerPermission"]["Condition"] == "IsAuthorizer"
+    schemes = resources["Api"]["Properties"]["Body"]["components"]["securitySchemes"]
+    jwt = schemes["Jwt"]["x-amazon-apigateway-authorizer"]
+    assert jwt["jwtConfiguration"] == {"issuer": ISSUED["JwtIssuer"], "audience": [ISSUED["JwtAudience"]]}, jwt
+    cors = resources["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]
+    assert cors["allowOrigins"] == ORIGINS["PanelOrigins"].split(","), cors
+    print(f"{len(found)} routes are those of openapi.yaml, behind the authorizer in gateway mode and only there")
+
+
+def check_domain() -> None:
+    for parameters, domains in ((HS256, 0), (HS256 | DOMAIN, 1)):
+        resources = translated(parameters)["Resources"]
+        assert len(present(resources, "AWS::ApiGatewayV2::DomainName")) == domains
+        (server,) = resources["Api"]["Properties"]["Body"]["servers"]
+        switch = server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"]
+        assert switch == (domains == 1), server
+    print("a domain switches the default endpoint off")
+
+
+def version(parameters: dict) -> str:
+    (name,) = present(translated(parameters)["Resources"], "AWS::Lambda::Version")
+    return name
+
+
+def check_versions() -> None:
+    first = version(HS256)
+    assert version(HS256) == first, "the same settings publish no version"
+    changes = [
+        {"MaxSessions": "5"},
+        {"JwtSecretArn": SECRET + "2"},
+        {"JwtPreviousSecretArn": SECRET},
+        {"Timeout": "29"},
+        {"MemorySize": "512"},
+        {"Architecture": "x86_64"},
+        {"Tracing": "Active"},
+        {"RequireSid": "true"},
+        {"TableName": "restored"},
+        {"ServiceRole": "service"},
+        GATEWAY,
+        JWKS,
+    ]
+    for change in changes:
+        assert version(HS256 | change) != first, f"{change} publishes no version"
+    print(f"each of {len(changes)} changes of settings publishes a version")
+
+
+def check_rollout() -> None:
+    resources = translated(HS256 | TOPIC)["Resources"]
+    (published,) = present(resources, "AWS::Lambda::Version")
+    (group,) = present(resources, "AWS::CodeDeploy::DeploymentGroup").values()
+    names = {alarm["Name"]["Ref"] for alarm in group["Properties"]["AlarmConfiguration"]["Alarms"]}
+    of_version = {"Fn::GetAtt": [published, "Version"]}
+    for name in names:
+        assert of_version in dimensions(resources[name]), f"{name} does not watch the new version only"
+    paging = set(present(resources, "AWS::CloudWatch::Alarm")) - names
+    assert all("AlarmActions" in resources[name]["Properties"] for name in paging)
+    (alias,) = present(resources, "AWS::Lambda::Alias").values()
+    update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+    assert update["BeforeAllowTrafficHook"] == {"Ref": "VersionCheck"}, update
+    assert resources["VersionCheck"]["Properties"]["Environment"]["Variables"]["NEW_VERSION"] == {"Ref": published}
+    emergency = translated(HS256 | {"Rollout": "AllAtOnce"})["Resources"]
+    (group,) = present(emergency, "AWS::CodeDeploy::DeploymentGroup").values()
+    assert not group["Properties"].get("AlarmConfiguration", {}).get("Alarms"), group
+    (alias,) = present(emergency, "AWS::Lambda::Alias").values()
+    assert "BeforeAllowTrafficHook" not in alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"], alias
+    print(f"{len(names)} alarms roll back, {len(paging)} page, AllAtOnce asks neither an alarm nor the check")
+
+
+def dimensions(alarm: dict) -> list:
+    """The values of all dimensions of an alarm."""
+    properties = alarm["Properties"]
+    metrics = [each["MetricStat"]["Metric"] for each in properties.get("Metrics", []) if "MetricStat" in each]
+    return [each["Value"] for metric in metrics or [properties] for each in metric["Dimensions"]]
+
+
+def check_other_table() -> None:
+    """A restored table is used everywhere, and the stack's own stays."""
+    template = translated(HS256 | {"TableName": "restored"})
+    resources = template["Resources"]
+    assert resources["Function"]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == "restored"
+    statements = resources["FunctionRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    sids = {each["Sid"]: each for each in statements}
+    assert sids["OtherTable"]["Action"] == sids["Table"]["Action"], sids
+    arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/restored"
+    assert sids["OtherTable"]["Resource"] == [arn, f"{arn}/index/live"], sids
+    for alarm in ("TableThrottlesAlarm", "TableErrorsAlarm"):
+        assert "'restored'" in json.dumps(resources[alarm]["Properties"]["Metrics"]), alarm
+    assert template["Outputs"]["TableName"]["Value"] == "restored"
+    assert resources["SessionTable"]["Type"] == "AWS::DynamoDB::Table"
+    print("another table takes the place of the stack's own")
+
+
+def check_secrets() -> None:
+    for parameters, secret in ((HS256, f"{{{{resolve:secretsmanager:{SECRET}}}}}"), (HS256 | JWKS, "")):
+        resources = translated(parameters)["Resources"]
+        for function in ("Function", "VersionCheck"):
+            assert resources[function]["Properties"]["Environment"]["Variables"]["JWT_SECRET"] == secret
+    print("only hs256 puts a secret into a function")
+
+
+def check_parameters() -> None:
+    """SAM's parser on what the documentation tells people to write."""
+    read = lambda written: CfnParameterOverridesType().convert(written, None, None)
+    text = "".join(open(f"docs/{name}.md").read() for name in ("deploy", "operate"))
+    commands = [shlex.split(each) for each in re.findall(r"^ +sam .*--parameter-overrides (.+)$", text, re.MULTILINE)]
+    written = [read(tuple(command)) for command in commands if not command[0].startswith("file://")]
+    for parameters in written:
+        assert set(parameters) <= set(TEMPLATE["Parameters"]), parameters
+        for name, value in parameters.items():
+            assert value in TEMPLATE["Parameters"][name].get("AllowedValues", [value]), (name, value)
+    assert {"JwtPreviousSecretArn": ""} in written, "the way to empty a parameter"
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write("PanelOrigins: [https://a.example.com, https://b.example.com]\nJwtPreviousSecretArn:\n")
+        file.flush()
+        origins = "https://a.example.com,https://b.example.com"
+        assert read(f"file://{file.name}") == {"PanelOrigins": origins, "JwtPreviousSecretArn": ""}
+    print(f"SAM reads the parameters of {len(written)} documented commands, and of a file, as they are meant")
+
+
+def check_table() -> None:
+    """Makes two stacks of what the emulator knows of, and reads the tables back."""
+    template = translated(HS256)
+    table_alone = {key: copy.deepcopy(template[key]) for key in ("Parameters", "Conditions")}
     table_alone["Resources"] = {"SessionTable": template["Resources"]["SessionTable"]}
-    parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in PARAMETERS.items()]
+    parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in HS256.items()]
     stacks = boto3.client("cloudformation")
     for name in ("one", "two"):
         stacks.create_stack(StackName=name, TemplateBody=json.dumps(table_alone), Parameters=parameters)
@@ -68,7 +233,11 @@ def read_back(name: str) -> None:
 
 
 with mock_aws():
-    template = translated()
-    check_functions(template["Resources"])
-    check_table(template)
-    print(f"{len(template['Resources'])} resources after the translator", file=sys.stderr)
+    check_routes()
+    check_domain()
+    check_versions()
+    check_rollout()
+    check_other_table()
+    check_secrets()
+    check_parameters()
+    check_table()

@@ -45,8 +45,7 @@ async fn perform(command: Command) -> Result<()> {
     match command {
         Command::Help => print!("{}", args::HELP),
         Command::Token { user, role, sid, expires_in } => {
-            let expires = Utc::now().timestamp().saturating_add(expires_in);
-            println!("{}", token::token(&user, role.as_deref(), sid.as_deref(), expires));
+            println!("{}", token::issue(&user, role.as_deref(), sid.as_deref(), now(), expires_in));
         }
         Command::Stack(stack) => run(stack).await?,
     }
@@ -121,8 +120,13 @@ fn settings(environment: &[(&str, String)]) -> Result<Config> {
     Ok(Config::from_vars(&|name| set(name).or_else(|| std::env::var(name).ok()))?)
 }
 
-fn token_expiry() -> i64 {
-    Utc::now().timestamp() + TOKEN_LIFETIME
+/// A token for the screen or the panel.
+fn demo_token(user: &str, role: Option<&str>) -> String {
+    token::issue(user, role, None, now(), TOKEN_LIFETIME)
+}
+
+fn now() -> i64 {
+    Utc::now().timestamp()
 }
 
 fn url(port: u16) -> String {
@@ -131,8 +135,8 @@ fn url(port: u16) -> String {
 
 fn screen(port: u16, panel_port: u16) -> String {
     let (url, panel) = (url(port), url(panel_port));
-    let admin = token::token("1", Some("admin"), None, token_expiry());
-    let user = token::token("74", None, None, token_expiry());
+    let admin = demo_token("1", Some("admin"));
+    let user = demo_token("74", None);
     format!(
         "
 Open {panel} to see it work.

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
-use super::{demo, token, token_expiry};
+use super::demo_token;
 
 /// The longest request taken, in bytes.
 const REQUEST_MAX: u64 = 16 * 1024;
@@ -68,16 +68,15 @@ async fn head(connection: &mut TcpStream) -> std::io::Result<String> {
 
 /// Where the service is, and whom one can be; the tokens are new each time.
 fn demo_json(api: &str) -> String {
-    let token = |user, role, sid| token::token(user, role, sid, token_expiry());
     let pick =
         |label: &str, about: &str, token: String| json!({"label": label, "about": about, "token": token});
     json!({
         "api": api,
         "users": ["74", "75"],
         "tokens": [
-            pick("User 1, the admin", "Sees and ends other users' sessions", token("1", Some("admin"), None)),
-            pick("User 74", "Signed in on three devices; this is Chrome on Windows 10", token("74", None, Some(demo::OFFICE_PC))),
-            pick("User 75", "Signed in nowhere, and no admin", token("75", None, None)),
+            pick("User 1, the admin", "Sees and ends other users' sessions", demo_token("1", Some("admin"))),
+            pick("User 74", "Has three devices, and this browser becomes one of them", demo_token("74", None)),
+            pick("User 75", "Has no device yet, and is no admin", demo_token("75", None)),
         ],
     })
     .to_string()

@@ -1,15 +1,30 @@
 // An admin panel written against the old contract: it reads `id`, `device_type`, `browser`, `device_name`,
-// `last_activity` and `ip_address` of a bare array, `detail` of an error and `success` of a DELETE, sends
-// `Authorization` alone, and renews its token on a 401, once.
+// `last_activity` and `ip_address` of a bare array, `detail` of an error and `success` of a DELETE, sends only
+// `Authorization`, and renews its token on a 401, once. Its tokens hold `id`, `email` and `exp`; who is an admin stands
+// in the table.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
-import { API, installed, signIn, token } from "./support.mjs";
+import { API, installed, launch, signIn as signInWith } from "./support.mjs";
 
 const axios = installed("axios");
-const EXPIRED = ["--expires-in", "-60"];
-const ADMIN = ["--role", "admin"];
+const PHONE = installed("playwright-core").devices["Pixel 7"];
+const SECRET = "local-development-secret-do-not-deploy-0000";
+const EXPIRED = -60;
+
+let issued = 0;
+
+/** A token as the client's back end signs it, another one each time. */
+function token(id, lifetime = 3600) {
+  const exp = Math.floor(Date.now() / 1000) + lifetime - issued++;
+  const part = (claims) => Buffer.from(JSON.stringify(claims)).toString("base64url");
+  const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ id: Number(id), email: `${id}@example.com`, exp })}`;
+  return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
+}
+
+const signIn = (user, device) => signInWith(user, device, token(user));
 
 /** The client. `refreshUrl` is where it gets a fresh token. */
 function oldClient(firstToken, refreshUrl) {
@@ -69,7 +84,7 @@ function client(firstToken, freshToken = null) {
 
 test("lists, ends one and ends all", async () => {
   for (const device of ["windows", "iphone", "linux"]) await signIn("90", device);
-  const admin = client(token("1", ...ADMIN));
+  const admin = client(token("1"));
   const devices = await admin.list("90");
   assert.deepEqual(
     devices.map(({ icon, name, browser }) => [icon, name, browser]),
@@ -90,7 +105,7 @@ test("lists, ends one and ends all", async () => {
 });
 
 test("an expired token is renewed once and the request repeated", async () => {
-  const admin = client(token("1", ...ADMIN, ...EXPIRED), token("1", ...ADMIN));
+  const admin = client(token("1", EXPIRED), token("1"));
   assert.deepEqual(await admin.list("91"), []);
   assert.equal(stub.asked, 1);
   assert.deepEqual(await admin.list("91"), []);
@@ -100,20 +115,20 @@ test("an expired token is renewed once and the request repeated", async () => {
 
 test("an ending asked for with an expired token happens after the renewal", async () => {
   const { id } = await signIn("92", "iphone");
-  const admin = client(token("1", ...ADMIN, ...EXPIRED), token("1", ...ADMIN));
+  const admin = client(token("1", EXPIRED), token("1"));
   assert.deepEqual(await admin.end("92", id), { success: true });
   assert.deepEqual(await admin.list("92"), []);
 });
 
 test("where no fresh token is to be had the admin is signed out", async () => {
-  const admin = client(token("1", ...ADMIN, ...EXPIRED));
+  const admin = client(token("1", EXPIRED));
   assert.deepEqual(await admin.list("74"), { error: "The token has expired" });
   assert.equal(stub.asked, 1);
   assert.ok(!admin.state.signedIn);
 });
 
 test("a fresh token that is refused too is not renewed again and again", async () => {
-  const expired = token("1", ...ADMIN, ...EXPIRED);
+  const expired = token("1", EXPIRED);
   const admin = client(expired, expired);
   assert.deepEqual(await admin.list("74"), { error: "The token has expired" });
   assert.equal(stub.asked, 1);
@@ -123,9 +138,68 @@ test("a refusal shows its detail and signs nobody out", async () => {
   const user = client(token("75"), token("75"));
   assert.deepEqual(await user.list("74"), { error: "Only admins can view other users' sessions" });
   assert.deepEqual(await user.endAll("74"), { error: "Only admins can end other users' sessions" });
-  assert.deepEqual(await client(token("1", ...ADMIN)).list("1"), {
+  assert.deepEqual(await client(token("1")).list("1"), {
     error: "Use /my-sessions endpoint for your own sessions",
   });
   assert.ok(user.state.signedIn);
   assert.equal(stub.asked, 0, "a 403 asks for no fresh token");
+});
+
+/** What the client's sign-in page does in a browser: its fingerprint is the beginning of a picture that it draws. */
+async function signInPage({ api, bearer }) {
+  const canvas = document.createElement("canvas");
+  canvas.getContext("2d").fillText(navigator.userAgent, 2, 12);
+  const fingerprint = btoa(canvas.toDataURL()).slice(0, 32);
+  const body = JSON.stringify({ device_fingerprint: fingerprint, device_name: navigator.userAgent });
+  const create = () => {
+    const headers = { Authorization: `Bearer ${bearer}`, "Content-Type": "application/json" };
+    return fetch(`${api}/sessions/create`, { method: "POST", headers, body });
+  };
+  let response = await create();
+  if (response.status === 401) {
+    bearer = (await (await fetch("/refresh", { method: "POST" })).json()).token;
+    response = await create();
+  }
+  return { fingerprint, bearer, status: response.status, session: await response.json() };
+}
+
+/** Opens the sign-in page in a browser of its own; what comes back signs in with the given token. */
+async function signInFrom(chromium, device) {
+  const page = await (await chromium.newContext(device)).newPage();
+  await page.goto(`http://127.0.0.1:${server.address().port}/`);
+  return (bearer) => page.evaluate(signInPage, { api: API, bearer });
+}
+
+test("two browsers of one user are two devices, also after they have renewed their tokens", async () => {
+  const admin = client(token("1"));
+  const devices = async () => (await admin.list("93")).map(({ icon, name }) => `${icon} ${name}`);
+  const chromium = await launch();
+  try {
+    const laptop = await signInFrom(chromium);
+    const phone = await signInFrom(chromium, PHONE);
+    const first = [await laptop(token("93")), await phone(token("93"))];
+    const useless = "ZGF0YTppbWFnZS9wbmc7YmFzZTY0LGlW";
+    assert.deepEqual(first.map(({ fingerprint }) => fingerprint), [useless, useless], "both draw the same beginning");
+    assert.deepEqual(first.map(({ status }) => status), [201, 201]);
+    const both = ["📱 Chromium on Android", "💻 Chromium on Linux"];
+    assert.deepEqual(await devices(), both);
+
+    const again = [];
+    for (const browser of [laptop, phone]) {
+      stub.next = token("93");
+      again.push(await browser(token("93", EXPIRED)));
+    }
+    assert.deepEqual(again.map(({ status }) => status), [200, 200]);
+    const ids = (signIns) => signIns.map(({ session }) => session.id);
+    assert.deepEqual(ids(again), ids(first), "each is the device that it was");
+    assert.deepEqual(await devices(), both);
+
+    assert.deepEqual(await admin.end("93", again[1].session.id), { success: true });
+    assert.deepEqual(await devices(), ["💻 Chromium on Linux"]);
+    const current = ({ bearer }) => fetch(`${API}/sessions/current`, { headers: { Authorization: `Bearer ${bearer}` } });
+    const answers = await Promise.all([...first, ...again].map(current));
+    assert.deepEqual(answers.map(({ status }) => status), [200, 401, 200, 401], "the phone is out, the laptop is not");
+  } finally {
+    await chromium.close();
+  }
 });

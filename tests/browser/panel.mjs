@@ -3,28 +3,19 @@
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
-import { API, PANEL, installed, signIn, token } from "./support.mjs";
+import { API, PANEL, installed, launch, signIn, token } from "./support.mjs";
 
-const { chromium } = installed("playwright-core");
 const AXE = readFileSync(installed.resolve("axe-core/axe.min.js"), "utf8");
 const PICTURES = "target/browser/pictures";
 const WIDE = { width: 1120, height: 760 };
-const NARROW = { width: 390, height: 844 };
+const NARROW = { width: 360, height: 780 };
+/** The last activity of user 74 as the story goes on. */
+const MINUTES_AGO = /^2\d minutes ago$/;
+/** The most sessions a user has on this stack: more than the panel asks for at a time. */
+const CAP = 25;
 mkdirSync(PICTURES, { recursive: true });
 
-const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch();
 const context = await browser.newContext({ viewport: WIDE, timezoneId: "UTC", reducedMotion: "reduce", deviceScaleFactor: 1.5 });
 const page = await context.newPage();
 page.setDefaultTimeout(10_000);
@@ -33,19 +24,36 @@ page.setDefaultTimeout(10_000);
 const errors = [];
 page.on("pageerror", (error) => errors.push(`page error: ${error.message}`));
 page.on("console", (message) => {
+  // The events below say it too, and when a request has ended there is no more to wait for.
+  if (message.text().startsWith("Failed to load resource:")) return;
   if (["error", "warning"].includes(message.type())) errors.push(message.text());
 });
+
+/** The requests that have no answer yet. */
+const waiting = new Set();
 page.on("request", (request) => {
+  waiting.add(request);
   const known = [API, PANEL, "data:"].some((start) => request.url().startsWith(start));
   if (!known) errors.push(`a request to another host: ${request.url()}`);
 });
+page.on("response", (response) => {
+  if (response.status() >= 400) errors.push(`${response.status()} ${response.url()}`);
+});
+page.on("requestfinished", (request) => waiting.delete(request));
+page.on("requestfailed", (request) => {
+  waiting.delete(request);
+  const { errorText } = request.failure();
+  // The page itself gives up what it no longer needs.
+  if (errorText !== "net::ERR_ABORTED") errors.push(`${errorText} ${request.url()}`);
+});
 
-/** A part of the story; `failures` is what the console may say of the requests that are refused in it. */
+/** A part of the story; `failures` is what may happen to its requests, and must happen to one of them. */
 async function step(name, work, failures = null) {
   try {
     await work();
-    // What the console has to say of a request can come after the page has dealt with it.
-    if (failures) await until(() => errors.some((error) => failures.test(error)));
+    // Otherwise a late refusal would be blamed on the next step.
+    await until(() => waiting.size === 0);
+    if (failures) assert.ok(errors.some((error) => failures.test(error)), `no request failed with ${failures}`);
     assert.deepEqual(errors.splice(0).filter((error) => !failures?.test(error)), []);
   } catch (error) {
     await page.screenshot({ path: `${PICTURES}/failed.png` }).catch(() => {});
@@ -54,19 +62,19 @@ async function step(name, work, failures = null) {
   console.log(`ok - ${name}`);
 }
 
-const refused = (status) => new RegExp(`^Failed to load resource: the server responded with a status of ${status} `);
-const UNREACHABLE = /^Failed to load resource: net::ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED)/;
+const refused = (status) => new RegExp(`^(${status}) `);
+const UNREACHABLE = /^net::ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED) /;
 
 const picture = (name, options) => page.screenshot({ path: `${PICTURES}/${name}.png`, ...options });
 const text = (selector) => page.locator(selector).innerText();
 const see = (what, scope = page) => scope.getByText(what).filter({ visible: true }).first().waitFor();
 const press = (name) => page.getByRole("button", { name, exact: true }).click();
-const devices = () => page.locator("#devices li.row");
+const devices = () => page.locator("#content li.row");
 const history = () => page.locator("#history li.row");
 const focused = (selector) => page.locator(`${selector}:focus`).waitFor();
 
 async function until(holds) {
-  for (let left = 100; left > 0; left -= 1) {
+  for (let left = 200; left > 0; left -= 1) {
     if (await holds()) return;
     await new Promise((done) => setTimeout(done, 50));
   }
@@ -75,28 +83,33 @@ async function until(holds) {
 
 const rows = (locator, count) => until(async () => (await locator.count()) === count);
 
-/** The same state in the dark, and on a phone. */
+/** The same state by day and by night, on a desk and on a phone; all of it must be accessible. */
 async function pictures(name) {
-  await picture(`${name}-light`);
-  await page.emulateMedia({ colorScheme: "dark" });
-  await picture(`${name}-dark`);
-  await accessible();
-  await page.setViewportSize(NARROW);
-  await picture(`${name}-narrow-dark`, { fullPage: true });
-  await page.emulateMedia({ colorScheme: "light" });
-  await picture(`${name}-narrow-light`, { fullPage: true });
+  for (const [size, viewport] of [["wide", WIDE], ["narrow", NARROW]]) {
+    await page.setViewportSize(viewport);
+    for (const colorScheme of ["dark", "light"]) {
+      await page.emulateMedia({ colorScheme });
+      await picture(`${name}-${size}-${colorScheme}`, { fullPage: true });
+      await accessible();
+    }
+  }
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(overflow <= 0, `${name}: ${overflow} pixels too wide for a phone`);
   await page.setViewportSize(WIDE);
-  await accessible();
 }
 
-/** What axe finds wrong: labels, roles, contrast. */
+/** What axe finds wrong: labels, roles, contrast, regions that scroll. */
 async function accessible() {
   await page.evaluate(AXE);
   const found = await page.evaluate(async () => (await window.axe.run()).violations);
   const told = found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(", ")}`);
   assert.deepEqual(told, [], "accessible");
+}
+
+/** Answers the next request to the service in its place. */
+function answerOnce(status, json) {
+  const headers = { "access-control-allow-origin": "*" };
+  return page.route(`${API}/**`, (route) => route.fulfill({ status, json, headers }), { times: 1 });
 }
 
 /** What a closed question was still waiting for does not show up in the next one. */
@@ -108,21 +121,32 @@ async function lateAnswer() {
   await see("Looking up what will end…");
   await press("Cancel");
   await page.getByRole("button", { name: /^End: Firefox/ }).click();
-  const answered = page.waitForResponse(/dry_run=true/);
   go();
-  await answered;
-  await page.unrouteAll({ behavior: "wait" });
+  await until(() => waiting.size === 0);
+  await page.unroute("**/*dry_run=true");
+  // Once more around the page's event loop, for what the answer sets off.
+  await page.evaluate(() => new Promise((done) => setTimeout(done)));
   assert.equal(await text("#dialog-title"), "End the session on Firefox on Linux?");
   assert.equal(await page.locator("#dialog-list li").count(), 1);
   await press("Cancel");
 }
 
 async function pasteToken(given) {
-  if (await page.locator("#leave").isVisible()) await press("Change token");
+  const leave = page.locator("#leave");
+  // The page shows one of the two as soon as it is ready.
+  await leave.or(page.locator("#token")).filter({ visible: true }).waitFor();
+  if (await leave.isVisible()) await press("Change token");
   await page.getByLabel("Paste a token").fill(given);
   await press("Sign in");
 }
 
+/** Signs in and waits for the page that comes next; until then the fields of the one before are still there. */
+async function signInWith(given) {
+  await pasteToken(given);
+  await page.locator("#leave").waitFor();
+}
+
+/** Looks a user up on the users page; the page that is open must be ready. */
 async function showUser(user) {
   const field = page.getByLabel("User ID");
   if (!(await field.isVisible())) {
@@ -135,6 +159,37 @@ async function showUser(user) {
 }
 
 const admin = token("1", "--role", "admin");
+
+// Users to mark, beside those of the demo.
+await page.route(`${PANEL}/demo.json`, async (route) => {
+  const response = await route.fetch();
+  const demo = await response.json();
+  await route.fulfill({ response, json: { ...demo, users: [...demo.users, "83", "84"] } });
+});
+
+/** Stands in for the routes of many users, which the service does not have yet, by those of one. */
+async function manyUsers(route) {
+  const request = route.request();
+  const headers = { Authorization: request.headers().authorization };
+  const one = async (user, method, query = "") => {
+    const response = await fetch(`${API}/sessions/user/${user}${query}`, { method, headers });
+    return { status: response.status, body: await response.json() };
+  };
+  const summary = ({ body }, user) => ({ user_id: Number(user), active: body.length, last_activity: body[0]?.last_activity ?? null });
+  const ended = ({ body }, user) => ({ user_id: Number(user), revoked: body.sessions.length });
+  const asked = request.postDataJSON();
+  const users = asked?.user_ids ?? new URL(request.url()).searchParams.getAll("user_id");
+  const query = asked && `?${new URLSearchParams({ dry_run: asked.dry_run ?? false, reason: asked.reason ?? "" })}`;
+  const answers = await Promise.all(users.map((user) => (asked ? one(user, "DELETE", query) : one(user, "GET"))));
+  const refusal = answers.find(({ status }) => status !== 200);
+  const list = refusal ? [] : answers.map((answer, index) => (asked ? ended : summary)(answer, users[index]));
+  await route.fulfill({
+    status: refusal?.status ?? 200,
+    json: refusal?.body ?? (asked ? { success: true, users: list } : list),
+    headers: { "access-control-allow-origin": "*" },
+  });
+}
+await page.route(/\/sessions\/(summary|end)\b/, manyUsers);
 const liveOf = async (user) =>
   (await (await fetch(`${API}/sessions/user/${user}`, { headers: { Authorization: `Bearer ${admin}` } })).json()).length;
 
@@ -166,18 +221,38 @@ try {
   await step("an admin picks a user and sees every device", async () => {
     await page.getByRole("button", { name: "User 1, the admin" }).click();
     await focused("#user");
-    await page.getByRole("button", { name: "74", exact: true }).click();
+    await see("4 users; mark some to end their sessions");
+    const row = page.getByRole("row", { name: "User 74" });
+    const [mark, count, last] = await row.getByRole("cell").allInnerTexts();
+    assert.deepEqual([mark, count], ["", "3"]);
+    assert.match(last, MINUTES_AGO);
+    await pictures("users");
+    await page.getByRole("link", { name: "User 74" }).click();
     await rows(devices(), 3);
     assert.equal(await text("#who-name"), "User 1, admin");
     assert.equal(await text("#summary"), "3 devices signed in");
     const phone = devices().nth(1);
-    for (const part of ["📱", "Safari on iPhone", "Safari · iOS", "5 hours ago", "198.51.100.21"]) await see(part, phone);
+    for (const part of ["📱", "Safari on iPhone", "5 hours ago", "198.51.100.21", "in 30 days"]) await see(part, phone);
+    assert.equal(await phone.locator(".what").innerText(), "iOS", "what the name says is not said again");
     await see("💻", devices().first());
-    const exact = await phone.locator(".last").getAttribute("title");
-    assert.match(exact, /^\w+,? \d+ \w+ \d{4} at \d\d:\d\d:\d\d UTC$/, "exact on hover");
+    assert.ok(!(await devices().last().locator(".what").isVisible()), "Chrome on Windows 10 says it all");
     await rows(history(), 1);
     for (const part of ["Ended by you as admin", "“Laptop reported lost”", "6 days ago"]) await see(part, history());
+    await see("Ended sessions, the newest sign-in first");
     await pictures("user");
+  });
+
+  await step("a button shows all times to the second", async () => {
+    const last = devices().first().locator(".last");
+    const exact = /^\d+ \w+ \d{4}, \d\d:\d\d:\d\d UTC$/;
+    assert.match(await last.getAttribute("title"), exact);
+    assert.match(await last.innerText(), MINUTES_AGO);
+    await page.getByRole("button", { name: "Exact times", pressed: false }).press("Enter");
+    await page.getByRole("button", { name: "Exact times", pressed: true }).waitFor();
+    assert.match(await last.innerText(), exact);
+    await pictures("exact-times");
+    await press("Exact times");
+    assert.match(await last.innerText(), MINUTES_AGO);
   });
 
   await step("a reload stays where it was, and an empty list says so", async () => {
@@ -197,24 +272,49 @@ try {
     await page.route(`${API}/**`, async (route) => (await wait, route.continue()));
     await press("Refresh");
     await see("Loading the devices…");
-    assert.equal(await page.locator("#devices").getAttribute("aria-busy"), "true");
+    assert.equal(await page.locator("#content").getAttribute("aria-busy"), "true");
     await picture("loading");
     go();
     await rows(devices(), 3);
+    await until(() => waiting.size === 0);
     await page.unroute(`${API}/**`);
   });
 
-  await step("ends one, by keyboard alone", async () => {
-    const end = page.getByRole("button", { name: "End: Safari on iPhone, 198.51.100.21" });
+  await step("too many requests are tried again, later", async () => {
+    await answerOnce(429, { message: "Too Many Requests" });
+    await Promise.all([see("There are too many requests at the moment. Trying again in 1 s…"), press("Refresh")]);
+    await rows(devices(), 3);
+    await rows(history(), 1);
+    assert.equal(await page.locator(".busy:visible").count(), 0);
+  }, refused(429));
+
+  await step("holding Enter ends nothing", async () => {
+    const end = page.getByRole("button", { name: /^End: Safari on iPhone/ });
     await end.focus();
+    // Every one after the first is a repeat of the key that is held; two of them would close and open the question.
+    for (let count = 0; count < 6; count += 1) await page.keyboard.down("Enter");
+    await page.keyboard.up("Enter");
+    await focused("#cancel");
+    assert.ok(await page.locator("#dialog").isVisible(), "the question stays");
     await page.keyboard.press("Enter");
-    await focused("#reason");
+    await until(async () => !(await page.locator("#dialog").isVisible()));
+    assert.equal(await liveOf("74"), 3);
+  });
+
+  await step("ends one with the keyboard", async () => {
+    const end = '[aria-label="End: Safari on iPhone, 198.51.100.21"]';
+    await page.locator(end).focus();
+    await page.keyboard.press("Enter");
+    await focused("#cancel");
     assert.equal(await text("#dialog-title"), "End the session on Safari on iPhone?");
     assert.match(await text("#dialog-list"), /^Safari on iPhone\s+198\.51\.100\.21, active 5 hours ago$/);
     await page.keyboard.press("Escape");
-    assert.ok(await end.evaluate((node) => node === document.activeElement), "the focus is back where it was");
+    await focused(end);
     assert.equal(await liveOf("74"), 3, "nothing has ended");
     await page.keyboard.press("Enter");
+    await focused("#cancel");
+    await page.keyboard.press("Shift+Tab");
+    await focused("#reason");
     await page.keyboard.type("lost phone");
     await pictures("end-one");
     await page.keyboard.press("Enter");
@@ -233,7 +333,7 @@ try {
     assert.equal(await page.locator("#dialog-list li").count(), 2);
     await see("Firefox on Linux", page.locator("#dialog-list"));
     await see("Chrome on Windows 10", page.locator("#dialog-list"));
-    await picture("end-all");
+    await pictures("end-all");
     await press("Cancel");
     assert.equal(await liveOf("74"), 2, "looking is not ending");
     await lateAnswer();
@@ -248,11 +348,107 @@ try {
     await picture("ended-all");
   });
 
+  await step("a demo user whose sessions have ended signs in again, with a fresh token", async () => {
+    const signInAs74 = async () => {
+      // A token of the second of an ending may be refused.
+      const second = Math.floor(Date.now() / 1000);
+      await until(() => Math.floor(Date.now() / 1000) > second);
+      await press("Change token");
+      await page.getByRole("button", { name: /^User 74/ }).click();
+      await see("This device", devices());
+      await rows(devices(), 1);
+      await see(/^\w+ on Linux$/, devices());
+      return page.evaluate(() => sessionStorage.getItem("token"));
+    };
+    const first = await signInAs74();
+    await fetch(`${API}/sessions/user/74`, { method: "DELETE", headers: { Authorization: `Bearer ${admin}` } });
+    assert.notEqual(await signInAs74(), first);
+    await signInWith(admin);
+  });
+
+  await step("a failure in a question says under which id the log knows it", async () => {
+    await signIn("81", "iphone");
+    await showUser("81");
+    await page.getByRole("button", { name: /^End: Safari/ }).click();
+    await answerOnce(503, { detail: "The store is not available", code: "store_unavailable", request_id: "r-17" });
+    await press("End session");
+    await see("The store is not available", page.locator("#dialog"));
+    await see("Reference r-17", page.locator("#dialog"));
+    await pictures("failed-in-dialog");
+    await answerOnce(429, { message: "Too Many Requests" });
+    await Promise.all([see("Trying again in 1 s…", page.locator("#dialog")), press("End session")]);
+    await see("Safari on iPhone is signed out.");
+  }, refused("503|429"));
+
+  await step("a name that a client chose stays within its place", async () => {
+    const names = [`שלום ${"longname".repeat(11)}`, "x".repeat(100)];
+    for (const name of names) await signIn("82", name);
+    await showUser("82");
+    await rows(devices(), 2);
+    await see(names[0], devices().last().locator("bdi"));
+    await pictures("long-names");
+    await devices().last().getByRole("button").click();
+    await see(names[0], page.locator("#dialog-title bdi"));
+    await see(names[0], page.locator("#dialog-list bdi"));
+    await pictures("long-name-dialog");
+    await press("End session");
+    await see(names[0], page.locator("#notice bdi"));
+    await see(names[0], history().locator("bdi"));
+  });
+
+  await step("an admin marks several users and ends the sessions of all of them", async () => {
+    for (const user of ["83", "83", "84"]) await signIn(user, "iphone");
+    await page.getByRole("link", { name: "Users" }).click();
+    await focused("#user");
+    await see("4 users; mark some to end their sessions");
+    assert.ok(!(await page.locator("#end-all").isVisible()), "nobody is marked");
+    await page.getByLabel("Mark all users").check();
+    await see("4 of 4 users marked");
+    await page.getByLabel("Mark user 74").uncheck();
+    assert.ok(await page.getByLabel("Mark all users").evaluate((box) => box.indeterminate));
+    await pictures("users-marked");
+    await press("End sessions of 3 users");
+    await page.getByRole("heading", { name: "End 3 sessions of 3 users?" }).waitFor();
+    await focused("#cancel");
+    const items = page.locator("#dialog-list li");
+    assert.deepEqual(await items.allInnerTexts(), ["User 75\nno session", "User 83\n2 sessions", "User 84\n1 session"]);
+    await pictures("end-users");
+    assert.deepEqual([await liveOf("83"), await liveOf("84")], [2, 1], "looking is not ending");
+    await page.getByLabel("Reason").fill("Phishing");
+    const detail = "The store is not available";
+    await fetch(`${API}/sessions/user/83`, { method: "DELETE", headers: { Authorization: `Bearer ${admin}` } });
+    const ended = [{ user_id: 75, revoked: 0 }, { user_id: 83, revoked: 2 }];
+    await answerOnce(503, { detail, code: "store_unavailable", request_id: "r-18", ended, remaining: [84] });
+    await press("End 3 sessions");
+    await see(`${detail} (2 users signed out, 1 user left)`, page.locator("#dialog"));
+    await see("Reference r-18", page.locator("#dialog"));
+    await until(async () => (await items.allInnerTexts()).join() === "User 84");
+    await pictures("end-users-again");
+    const again = page.waitForRequest(/\/sessions\/end$/);
+    await press("Try again");
+    assert.deepEqual((await again).postDataJSON(), { user_ids: ["84"], reason: "Phishing" });
+    await see("3 sessions of 3 users ended.");
+    await until(async () => (await page.getByRole("row", { name: "User 84" }).locator(".active").innerText()) === "0");
+    assert.deepEqual([await liveOf("83"), await liveOf("84")], [0, 0]);
+    await page.getByRole("link", { name: "User 84" }).click();
+    await see("“Phishing”", history());
+  }, refused(503));
+
+  await step("users without a session are nothing to end", async () => {
+    await page.getByRole("link", { name: "Users" }).click();
+    await page.getByLabel("Mark user 75").check();
+    await press("End sessions of 1 user");
+    await see("None of these users has a session to end.");
+    await page.getByRole("button", { name: "End sessions", exact: true, disabled: true }).waitFor();
+    await accessible();
+    await press("Cancel");
+  });
+
   const gateway = async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, headers: { ...response.headers(), "access-control-expose-headers": "Link" } });
   };
-  for (let count = 0; count < 45; count += 1) await signIn("76", "linux");
+  for (let count = 0; count < CAP + 42; count += 1) await signIn("76", "linux");
 
   for (const exposed of [false, true]) {
     await step(`history goes on page by page, ${exposed ? "by the Link header" : "where no Link header can be read"}`, async () => {
@@ -261,35 +457,52 @@ try {
       page.on("request", note);
       if (exposed) await page.route(`${API}/**`, gateway);
       await showUser("76");
-      if (exposed) await press("Refresh");
-      await rows(history(), 17);
+      // The first page holds live sessions only, the second the rest of them.
+      await rows(history(), 15);
+      await rows(devices(), CAP);
       await press("Show older");
-      await rows(history(), 37);
+      await rows(history(), 35);
       await see("20 more shown");
       await press("Show older");
       await rows(history(), 42);
+      await see("7 more shown");
       await until(async () => !(await page.locator("#older").isVisible()));
-      assert.equal(cursors.length, exposed ? 2 : 0);
+      assert.equal(cursors.length, exposed ? 3 : 0);
       await see("Gave way to a newer sign-in", history().last());
       page.off("request", note);
-      await page.unrouteAll({ behavior: "wait" });
+      await until(() => waiting.size === 0);
+      await page.unroute(`${API}/**`, gateway);
     });
   }
+
+  await step("many sessions can be read and scrolled by keyboard", async () => {
+    await pictures("many");
+    await press("End all");
+    await page.getByRole("heading", { name: `End ${CAP} sessions of user 76?` }).waitFor();
+    await pictures("end-many");
+    await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Shift+Tab");
+    await focused("#dialog-list");
+    await page.keyboard.press("End");
+    await until(() => page.locator("#dialog-list").evaluate((list) => list.scrollTop > 0));
+    await press("Cancel");
+  });
 
   await step("users see their own devices and sign out everywhere else", async () => {
     const here = await signIn("77", "windows");
     await signIn("77", "iphone");
     await signIn("77", "linux");
-    await pasteToken(token("77", "--sid", here.id));
+    await signInWith(token("77", "--sid", here.id));
     await rows(devices(), 3);
     const marked = devices().filter({ has: page.locator(".badge:visible") });
     assert.match(await marked.innerText(), /^💻\s+Chrome on Windows 10/);
+    await see("This device", devices().first());
     await pictures("mine");
     await press("Sign out everywhere else");
     await page.getByRole("heading", { name: "Sign out on 2 other devices?" }).waitFor();
     await see("Safari on iPhone", page.locator("#dialog-list"));
     assert.ok(!(await text("#dialog-list")).includes("Chrome on Windows 10"), "this device stays");
-    await picture("elsewhere");
+    await pictures("elsewhere");
     await page.locator("#confirm").click();
     await see("2 sessions ended: ");
     await rows(devices(), 1);
@@ -297,6 +510,7 @@ try {
     await see("Signed out by you, with other devices", history().first());
     assert.ok(!(await page.locator("#end-all").isVisible()), "nothing else is left");
     await page.getByRole("button", { name: /^Sign out: Chrome/ }).click();
+    await pictures("sign-out-here");
     await page.locator("#confirm").click();
     await see("You are signed out on this device.");
     await page.getByLabel("Paste a token").waitFor();
@@ -304,21 +518,24 @@ try {
 
   await step("without a session in the token no device is taken for this one", async () => {
     await signIn("78", "iphone");
-    await pasteToken(token("78", "--expires-in", "3600"));
+    await signInWith(token("78", "--expires-in", "3600"));
     await rows(devices(), 1);
-    await see("Which of these is this device cannot be told");
+    await see("The token does not say which of these devices is this one");
     assert.ok(!(await page.locator("#end-all").isVisible()));
+    await accessible();
   });
 
   await step(
-    "who is no admin is refused and stays signed in",
+    "who is no admin is refused, stays signed in and is led on",
     async () => {
-      await pasteToken(token("75"));
-      await showUser("78");
-      await see("Only admins can view other users' sessions", page.locator("#devices"));
-      await page.getByRole("link", { name: "My devices" }).waitFor();
-      await picture("refused");
-      await accessible();
+      await signInWith(token("75"));
+      await see("You are not signed in on any device.");
+      assert.ok(!(await page.getByRole("link", { name: "Users" }).isVisible()), "only admins see Users");
+      await page.goto(`${PANEL}/#/users/78`);
+      await see("Only admins can view other users' sessions", page.locator("#content"));
+      await pictures("refused");
+      await press("Open my devices");
+      await see("You are not signed in on any device.");
     },
     refused(403),
   );
@@ -326,23 +543,29 @@ try {
   await step(
     "an admin is led from their own number to their own devices",
     async () => {
-      await pasteToken(admin);
+      await signInWith(admin);
       await showUser("1");
       await see("Use /my-sessions endpoint for your own sessions");
       await page.getByRole("button", { name: "Open my devices" }).first().click();
-      await rows(devices(), 1);
+      await rows(devices(), 2);
     },
     refused(400),
   );
 
   await step(
-    "an expired token leads back to signing in",
+    "an expired token leads to signing in, and from there back",
     async () => {
+      await press("Change token");
+      await page.goto(`${PANEL}/#/users/78`);
       await pasteToken(token("1", "--role", "admin", "--expires-in", "-60"));
-      await showUser("78").catch(() => {});
       await see("The token has expired", page.locator("#sign-in-problem"));
       await focused("#token");
-      await picture("expired");
+      await pictures("expired");
+      await signInWith(admin);
+      await page.getByRole("heading", { name: "User 78" }).waitFor();
+      await rows(devices(), 1);
+      await pasteToken(token("78"));
+      await see("The token does not say which of these devices is this one");
     },
     refused(401),
   );
@@ -352,7 +575,7 @@ try {
     async () => {
       const here = await signIn("79", "windows");
       await signIn("79", "linux");
-      await pasteToken(token("79", "--sid", here.id));
+      await signInWith(token("79", "--sid", here.id));
       await page.getByRole("button", { name: /^End: Firefox/ }).click();
       await fetch(`${API}/sessions/user/79`, { method: "DELETE", headers: { Authorization: `Bearer ${admin}` } });
       await press("End session");
@@ -365,14 +588,14 @@ try {
   await step(
     "a lost connection can be tried again",
     async () => {
-      await pasteToken(admin);
+      await signInWith(admin);
       await showUser("78");
       await rows(devices(), 1);
       await context.setOffline(true);
       await press("Refresh");
-      await see(`The service at ${API} does not answer.`, page.locator("#devices"));
+      await see(`The service at ${API} does not answer.`, page.locator("#content"));
       await context.setOffline(false);
-      await page.locator("#devices").getByRole("button", { name: "Try again" }).click();
+      await page.locator("#content").getByRole("button", { name: "Try again" }).click();
       await rows(devices(), 1);
     },
     UNREACHABLE,
@@ -390,7 +613,7 @@ try {
       await picture("stopped-in-dialog");
       await press("Cancel");
       await press("Refresh");
-      await see(`The service at ${API} does not answer.`, page.locator("#devices"));
+      await see(`The service at ${API} does not answer.`, page.locator("#content"));
       await accessible();
       await picture("stopped");
     },

@@ -9,6 +9,23 @@ export const PANEL = process.env.PANEL_URL;
 /** A package that .ci/browser installed. */
 export const installed = createRequire(new URL("../../target/browser/", import.meta.url));
 
+/** Chromium, which asks nobody but the hosts of its pages. */
+export function launch() {
+  return installed("playwright-core").chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
 /** A token as the panel's backend would sign it; `options` are those of the `token` command. */
 export function token(user, ...options) {
   return execFileSync("target/debug/examples/local", ["token", "--user", user, ...options], { encoding: "utf8" }).trim();
@@ -23,12 +40,15 @@ const AGENTS = {
 
 let devices = 0;
 
-/** Signs a user in on a new device: "windows", "iphone" or "linux". */
-export async function signIn(user, device) {
+/**
+ * Signs a user in on a new device: "windows", "iphone", "linux", or any other name, which the device gives itself.
+ * Each has a token of its own.
+ */
+export async function signIn(user, device, bearer = token(user, "--expires-in", String(3600 + devices))) {
   const response = await fetch(`${API}/sessions/create`, {
     method: "POST",
-    headers: { Authorization: `Bearer ${token(user)}`, "User-Agent": AGENTS[device], "Content-Type": "application/json" },
-    body: JSON.stringify({ device_fingerprint: `device ${devices++}` }),
+    headers: { Authorization: `Bearer ${bearer}`, "User-Agent": AGENTS[device] ?? "-", "Content-Type": "application/json" },
+    body: JSON.stringify({ device_fingerprint: `device ${devices++}`, device_name: device }),
   });
   if (response.status !== 201) throw new Error(`create answered ${response.status}: ${await response.text()}`);
   return response.json();

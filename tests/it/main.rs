@@ -23,4 +23,5 @@ mod race;
 mod start;
 mod store;
 mod template;
+mod token_sessions;
 mod ttl;
