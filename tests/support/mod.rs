@@ -29,7 +29,7 @@ use lambda_http::Context;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sessions::config::{AuthMode, Config, Timeouts};
-use sessions::http::endpoint::ENDPOINTS;
+use sessions::http::endpoint::{Access, ENDPOINTS};
 use sessions::http::{App, Event};
 use sessions::session::{
     Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, SignInKey,
@@ -123,6 +123,7 @@ pub fn settings(database: &Table, extra: &[(&str, &str)]) -> Config {
         None => match name {
             "JWT_SECRET" => Some(token::SECRET.into()),
             "TABLE_NAME" => Some("local".into()),
+            "SERVICE_ROLE" => Some("service".into()),
             _ => None,
         },
     })
@@ -294,6 +295,21 @@ pub fn user_token(user: &str) -> String {
 /// A token for the admin, user 1.
 pub fn admin_token() -> String {
     token::token("1", Some("admin"), None, START + 10_000_000_000)
+}
+
+/// A token for a back end with the service role.
+pub fn service_token() -> String {
+    token::token("backend", Some("service"), None, START + 10_000_000_000)
+}
+
+/// A token that may use this route of [`ROUTES`].
+pub fn token_for(route: &str) -> String {
+    let endpoint = ENDPOINTS.iter().find(|each| format!("{} {}", each.method, each.path) == route).unwrap();
+    match endpoint.access {
+        Access::User => user_token("74"),
+        Access::Admin | Access::AdminOrService => admin_token(),
+        Access::Service => service_token(),
+    }
 }
 
 /// What came back.
