@@ -244,6 +244,38 @@ async fn two_tabs_that_sign_in_with_one_token_get_one_session() {
     }
 }
 
+/// The list of sessions and the binding of a token are read by two calls, so a sign-in can come between them.
+#[tokio::test]
+async fn a_sign_in_of_another_tab_between_two_reads_is_found() {
+    for turn in [0, 1, 1, 1, 1, 2] {
+        let database = database().await;
+        let proxy = Proxy::before(&database).await;
+        let (service, other) = (Service::on(proxy.database.clone(), &[]), Service::on(database, &[]));
+        let token = unbound();
+        let mut opened = None;
+        let (reply, reached) = meanwhile_at(&proxy, turn, create(&service, &token), async || {
+            opened = Some(create(&other, &token).await);
+        })
+        .await;
+        assert!(reached && reply.status == 200, "{turn}: {}", reply.text);
+        assert_eq!(reply.body["id"], opened.unwrap().body["id"], "{turn}");
+        assert_eq!(live(&service).await, 1, "{turn}");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_off_never_moves_back() {
+    let mut service = Service::start().await;
+    service.pass(TimeDelta::hours(2));
+    service.delete("/sessions/user/74", &admin_token()).await.ok();
+    let before = new_token(json!({"iat": START + 3_600}));
+    // The clock of another process may be behind.
+    service.now = at(60);
+    service.delete("/sessions/user/74", &admin_token()).await.ok();
+    service.pass(TimeDelta::hours(2));
+    is_out(&service, &before).await;
+}
+
 #[tokio::test]
 async fn tokens_without_a_sid_open_a_session_and_nothing_else_where_a_sid_is_required() {
     let service = Service::with(&[("REQUIRE_SID", "true")]).await;
