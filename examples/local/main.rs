@@ -110,6 +110,7 @@ fn environment(database: &Table) -> Vec<(&'static str, String)> {
         ("AWS_SECRET_ACCESS_KEY", database.secret_access_key.clone()),
         ("TABLE_NAME", database.table.clone()),
         ("JWT_SECRET", token::SECRET.into()),
+        ("SERVICE_ROLE", "service".into()),
     ]
 }
 

@@ -12,6 +12,7 @@ fn counts(service: &Service) -> Value {
     let mut counts = line.as_object().unwrap().clone();
     let meta = counts.remove("_aws").unwrap();
     assert_eq!(counts.remove("Function"), Some(json!("local")));
+    assert_eq!(counts.remove("Version"), Some(json!("$LATEST")));
     assert_eq!(meta["Timestamp"], service.now.timestamp_millis());
     let directive = &meta["CloudWatchMetrics"][0];
     assert_eq!(
