@@ -22,10 +22,10 @@ def before_call(context, case, kwargs):
     path, query = case.path_parameters or {}, case.query or {}
     if case.meta.generation.mode.is_positive:
         # An admin's own sessions are refused under /sessions/user.
-        if path.get("user_id") == CALLER:
+        if str(path.get("user_id")) == CALLER:
             path["user_id"] = "74"
         if "cursor" in query:
-            query["cursor"] = cursor_of(unquote(path.get("user_id", CALLER)), query["cursor"])
+            query["cursor"] = cursor_of(unquote(str(path.get("user_id", CALLER))), query["cursor"])
     # A body that is no UTF-8 reaches the function behind API Gateway, and tests/it/own.rs sends one; cargo-lambda's
     # gateway answers it with a 500 of its own.
     if isinstance(case.body, bytes):

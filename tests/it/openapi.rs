@@ -149,7 +149,9 @@ impl Document {
                 let problem = self.step(&content, "application/problem+json");
                 let codes = match problem {
                     Some(problem) => self.examples(&problem).into_iter().map(|(code, _)| code).collect(),
-                    None => vec![String::new()],
+                    None if status.starts_with('2') => vec![String::new()],
+                    // Only API Gateway answers with this status.
+                    None => vec![],
                 };
                 outcomes.extend(codes.into_iter().map(|code| (route.to_owned(), status.clone(), code)));
             }
@@ -181,12 +183,9 @@ impl Witness {
         let response = document.step(&document.responses(route), &reply.status.to_string());
         let response = response.unwrap_or_else(|| panic!("not documented: {told}"));
         let content = document.step(&response, "content").unwrap();
-        assert_eq!(
-            document.keys(&content),
-            BTreeSet::from([reply.headers["content-type"].clone()]),
-            "{told}"
-        );
-        let media = document.step(&content, &reply.headers["content-type"]).unwrap();
+        // An error can have a second content type there: API Gateway's own answer.
+        let media = document.step(&content, &reply.headers["content-type"]);
+        let media = media.unwrap_or_else(|| panic!("the content type is not documented: {told}"));
         assert_eq!(document.faults(&format!("{media}/schema"), &reply.body), [""; 0], "{told}");
         self.hold_headers(&response, reply, &told);
         let code = reply.body["code"].as_str().unwrap_or_default().to_owned();
@@ -307,8 +306,7 @@ fn schemas_refuse_what_is_never_answered() {
         with(&live, "created_at", "2026-11-23 18:33:46".into()),
         with(&ended, "is_active", true.into()),
         with(&ended, "end_reason", "unknown".into()),
-        with(&ended, "end_reason", "expired".into()),
-        with(&ended, "ended_by", Value::Null),
+        with(&ended, "ended_by", true.into()),
         short,
     ];
     let faults = |session: &Value| document.faults("/components/schemas/Session", session);
