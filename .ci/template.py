@@ -1,8 +1,8 @@
-"""The template as CloudFormation would take it: AWS::LanguageExtensions as SAM resolves it, SAM's translator, and an
-emulator that makes the table.
+"""Checks the template as CloudFormation would read it. SAM resolves AWS::LanguageExtensions, SAM's translator makes the
+resources, and an emulator makes the table.
 
-SAM's stand-in for AWS::LanguageExtensions leaves `${Resource}` in a text behind without its Fn::Sub; CloudFormation's
-own does not, and nothing here looks at such a text."""
+SAM's own code for AWS::LanguageExtensions can leave `${Resource}` in a string without Fn::Sub. CloudFormation's code does
+not. No check here reads such a string."""
 
 import copy
 import json
@@ -55,12 +55,12 @@ def translated(parameters: dict) -> dict:
 
 
 def present(resources: dict, kind: str) -> dict:
-    """The resources of a kind that the stack will have: the translator leaves conditions that are false in place."""
+    """The resources of one type, also those whose condition is false if the translator leaves them in."""
     return {name: each for name, each in resources.items() if each["Type"] == kind}
 
 
 def routes(resources: dict) -> dict:
-    """Each route, as API Gateway names it, and its operation."""
+    """The operation of each route, by API Gateway's name of the route."""
     paths = resources["Api"]["Properties"]["Body"]["paths"]
     return {f"{method.upper()} {path}": each for path, of in paths.items() for method, each in of.items()}
 
@@ -76,19 +76,19 @@ def check_routes() -> None:
         wanted = [{"Jwt": []}] if parameters is GATEWAY else None
         assert all(each.get("security") == wanted for each in found.values()), parameters["AuthMode"]
         stage = resources["ApiApiGatewayDefaultStage"]["Properties"]
-        assert set(stage["RouteSettings"]) < set(found), "a limit for a route that does not exist"
-        # Each route that ends something has a limit of its own.
+        assert set(stage["RouteSettings"]) < set(found), "a limit names a route that does not exist"
+        # Each route that ends sessions has its own limit.
         ending = {route for route in found if route.startswith("DELETE") or route == "POST /sessions/end"}
         assert ending <= set(stage["RouteSettings"]), ending - set(stage["RouteSettings"])
         permissions = present(resources, "AWS::Lambda::Permission")
-        assert len(permissions) == len(found) + 1, "one for each route, and the authorizer's"
+        assert len(permissions) == len(found) + 1, "each route needs one permission, and the authorizer one"
         assert permissions["AuthorizerPermission"]["Condition"] == "IsAuthorizer"
     schemes = resources["Api"]["Properties"]["Body"]["components"]["securitySchemes"]
     jwt = schemes["Jwt"]["x-amazon-apigateway-authorizer"]
     assert jwt["jwtConfiguration"] == {"issuer": ISSUED["JwtIssuer"], "audience": [ISSUED["JwtAudience"]]}, jwt
     cors = resources["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]
     assert cors["allowOrigins"] == ORIGINS["PanelOrigins"].split(","), cors
-    print(f"{len(found)} routes are those of openapi.yaml, behind the authorizer in gateway mode and only there")
+    print(f"openapi.yaml has the same {len(found)} routes; only gateway mode puts the authorizer before them")
 
 
 def check_domain() -> None:
@@ -98,7 +98,7 @@ def check_domain() -> None:
         (server,) = resources["Api"]["Properties"]["Body"]["servers"]
         switch = server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"]
         assert switch == (domains == 1), server
-    print("a domain switches the default endpoint off")
+    print("a custom domain switches the default endpoint off")
 
 
 def version(parameters: dict) -> str:
@@ -108,7 +108,7 @@ def version(parameters: dict) -> str:
 
 def check_versions() -> None:
     first = version(HS256)
-    assert version(HS256) == first, "the same settings publish no version"
+    assert version(HS256) == first, "the same settings publish a new version"
     changes = [
         {"MaxSessions": "5"},
         {"JwtSecretArn": SECRET + "2"},
@@ -135,7 +135,7 @@ def check_rollout() -> None:
     names = {alarm["Name"]["Ref"] for alarm in group["Properties"]["AlarmConfiguration"]["Alarms"]}
     of_version = {"Fn::GetAtt": [published, "Version"]}
     for name in names:
-        assert of_version in dimensions(resources[name]), f"{name} does not watch the new version only"
+        assert of_version in dimensions(resources[name]), f"{name} does not watch the new version"
     paging = set(present(resources, "AWS::CloudWatch::Alarm")) - names
     assert all("AlarmActions" in resources[name]["Properties"] for name in paging)
     (alias,) = present(resources, "AWS::Lambda::Alias").values()
@@ -147,7 +147,7 @@ def check_rollout() -> None:
     assert not group["Properties"].get("AlarmConfiguration", {}).get("Alarms"), group
     (alias,) = present(emergency, "AWS::Lambda::Alias").values()
     assert "BeforeAllowTrafficHook" not in alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"], alias
-    print(f"{len(names)} alarms roll back, {len(paging)} page, AllAtOnce asks neither an alarm nor the check")
+    print(f"{len(names)} alarms roll back, {len(paging)} send messages, AllAtOnce uses no alarm and no check")
 
 
 def dimensions(alarm: dict) -> list:
@@ -158,7 +158,7 @@ def dimensions(alarm: dict) -> list:
 
 
 def check_other_table() -> None:
-    """A restored table is used everywhere, and the stack's own stays."""
+    """The service uses a restored table everywhere, and the stack keeps its own table."""
     template = translated(HS256 | {"TableName": "restored"})
     resources = template["Resources"]
     assert resources["Function"]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == "restored"
@@ -171,7 +171,7 @@ def check_other_table() -> None:
         assert "'restored'" in json.dumps(resources[alarm]["Properties"]["Metrics"]), alarm
     assert template["Outputs"]["TableName"]["Value"] == "restored"
     assert resources["SessionTable"]["Type"] == "AWS::DynamoDB::Table"
-    print("another table takes the place of the stack's own")
+    print("TableName replaces the stack's own table everywhere")
 
 
 def check_secrets() -> None:
@@ -179,11 +179,11 @@ def check_secrets() -> None:
         resources = translated(parameters)["Resources"]
         for function in ("Function", "VersionCheck"):
             assert resources[function]["Properties"]["Environment"]["Variables"]["JWT_SECRET"] == secret
-    print("only hs256 puts a secret into a function")
+    print("only hs256 gives a function a secret")
 
 
 def check_parameters() -> None:
-    """SAM's parser on what the documentation tells people to write."""
+    """SAM's parser reads the commands of the documentation."""
     read = lambda written: CfnParameterOverridesType().convert(written, None, None)
     text = "".join(open(f"docs/{name}.md").read() for name in ("deploy", "operate"))
     commands = [shlex.split(each) for each in re.findall(r"^ +sam .*--parameter-overrides (.+)$", text, re.MULTILINE)]
@@ -192,28 +192,28 @@ def check_parameters() -> None:
         assert set(parameters) <= set(TEMPLATE["Parameters"]), parameters
         for name, value in parameters.items():
             assert value in TEMPLATE["Parameters"][name].get("AllowedValues", [value]), (name, value)
-    assert {"JwtPreviousSecretArn": ""} in written, "the way to empty a parameter"
+    assert {"JwtPreviousSecretArn": ""} in written, "the documentation does not show how to empty a parameter"
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write("PanelOrigins: [https://a.example.com, https://b.example.com]\nJwtPreviousSecretArn:\n")
         file.flush()
         origins = "https://a.example.com,https://b.example.com"
         assert read(f"file://{file.name}") == {"PanelOrigins": origins, "JwtPreviousSecretArn": ""}
-    print(f"SAM reads the parameters of {len(written)} documented commands, and of a file, as they are meant")
+    print(f"SAM reads the parameters of {len(written)} documented commands and of a file as intended")
 
 
 def check_table() -> None:
-    """Makes two stacks of what the emulator knows of, and reads the tables back."""
+    """Makes two stacks with the table only, because the emulator lacks other types, and reads the tables back."""
     template = translated(HS256)
-    table_alone = {key: copy.deepcopy(template[key]) for key in ("Parameters", "Conditions")}
-    table_alone["Resources"] = {"SessionTable": template["Resources"]["SessionTable"]}
+    table_only = {key: copy.deepcopy(template[key]) for key in ("Parameters", "Conditions")}
+    table_only["Resources"] = {"SessionTable": template["Resources"]["SessionTable"]}
     parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in HS256.items()]
     stacks = boto3.client("cloudformation")
     for name in ("one", "two"):
-        stacks.create_stack(StackName=name, TemplateBody=json.dumps(table_alone), Parameters=parameters)
+        stacks.create_stack(StackName=name, TemplateBody=json.dumps(table_only), Parameters=parameters)
         physical = stacks.describe_stack_resource(StackName=name, LogicalResourceId="SessionTable")
         name = physical["StackResourceDetail"]["PhysicalResourceId"]
-        # The emulator leaves TTL out of what it makes; it gets it from the template all the same.
-        ttl = table_alone["Resources"]["SessionTable"]["Properties"]["TimeToLiveSpecification"]
+        # The emulator does not set TTL, so this sets it as the template says.
+        ttl = table_only["Resources"]["SessionTable"]["Properties"]["TimeToLiveSpecification"]
         boto3.client("dynamodb").update_time_to_live(TableName=name, TimeToLiveSpecification=ttl)
         read_back(name)
 
@@ -229,7 +229,7 @@ def read_back(name: str) -> None:
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST", table
     ttl = database.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}, ttl
-    print(f"{name}: keys, index and TTL are as the template says")
+    print(f"{name} has the keys, index and TTL of the template")
 
 
 with mock_aws():

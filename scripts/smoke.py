@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Tries a deployed service from the outside: scripts/smoke.py URL
+"""Checks a deployed service from the outside: scripts/smoke.py URL
 
-It checks that nobody is let in without a token. To sign a user in and out as well it needs tokens. It makes them with
-JWT_SECRET; AUTH_MODE, JWT_ISSUER, JWT_AUDIENCE, USER_ID_CLAIM, SESSION_ID_CLAIM, ROLE_CLAIM, ADMIN_ROLE and ROLE_SOURCE
-mean what they mean to the service. Without the secret it takes tokens that your issuer made: USER_TOKEN, a new one at
-each run because it ends with its session, and ADMIN_TOKEN.
+It checks that the service refuses requests without a valid token. If it has tokens, it also signs a user in and out.
+With JWT_SECRET it makes the tokens itself. AUTH_MODE, JWT_ISSUER, JWT_AUDIENCE, USER_ID_CLAIM, SESSION_ID_CLAIM,
+ROLE_CLAIM, ADMIN_ROLE and ROLE_SOURCE have the same meaning as for the service. Without the secret it uses tokens of
+your issuer: ADMIN_TOKEN and USER_TOKEN. Each run needs a new USER_TOKEN, because the token ends with its session.
 
-CodeDeploy calls `check_version` in Lambda before a new version gets traffic: the same, on that version.
+CodeDeploy calls `check_version` in Lambda before a new version gets traffic. It does the same checks on that version.
 
-The user is always the same one, so one profile is all that stays; its sessions go as all ended ones do. Needs Python 3."""
+The user is always the same, so only one profile stays in the table; TTL deletes the ended sessions. The script needs Python 3."""
 
 import base64
 import hashlib
@@ -65,8 +65,8 @@ def over_http(url):
 
 
 def by_invoking(function):
-    """Hands a function the events that API Gateway would make of the requests."""
-    import boto3  # Lambda's Python has it
+    """Sends a function the events that API Gateway would make from the requests."""
+    import boto3  # Lambda's Python includes it.
 
     client = boto3.client("lambda")
 
@@ -114,60 +114,60 @@ def call(send, status, method, path, bearer=None, body=None):
     return json.loads(text) if text else None
 
 
-def nobody_is_let_in(send):
+def check_refusals(send):
     call(send, 401, "GET", "/sessions/current")
     call(send, 401, "GET", "/sessions/user/1")
     call(send, 401, "GET", "/sessions/current", "nonsense")
     call(send, 404, "GET", "/")
 
 
-def a_session_lives_and_ends(send, user, with_session, admin):
-    """`with_session` makes the token that the user goes on with, once the session's id is known."""
+def check_session(send, user, with_session, admin):
+    """`with_session` makes the user's next token from the id of the new session."""
     session = call(send, 201, "POST", "/sessions/create", user, '{"device_name": "Smoke test"}')
     user = with_session(session["id"])
-    same(call(send, 200, "GET", "/sessions/current", user)["id"], session["id"])
+    expect_equal(call(send, 200, "GET", "/sessions/current", user)["id"], session["id"])
     listed = f"/sessions/user/{session['user_id']}"
     call(send, 403, "GET", f"{listed}-other", user)
     if admin:
         live = [each["id"] for each in call(send, 200, "GET", listed, admin)]
-        same(session["id"] in live, True)
+        expect_equal(session["id"] in live, True)
         ended = call(send, 200, "DELETE", f"{listed}/session/{session['id']}?reason=smoke+test", admin)
-        same(ended["session"]["end_note"], "smoke test")
+        expect_equal(ended["session"]["end_note"], "smoke test")
     else:
         ended = call(send, 200, "DELETE", "/sessions/logout", user)
-        same(ended["session"]["id"], session["id"])
+        expect_equal(ended["session"]["id"], session["id"])
     call(send, 401, "GET", "/sessions/current", user)
 
 
-def same(found, wanted):
+def expect_equal(found, wanted):
     if found != wanted:
         raise Wrong(f"{found!r} instead of {wanted!r}")
 
 
-def try_out(send, can_sign):
-    nobody_is_let_in(send)
+def check_service(send, can_sign):
+    check_refusals(send)
     if can_sign:
-        roles_count = setting("ROLE_SOURCE", "token") == "token"
+        token_has_role = setting("ROLE_SOURCE", "token") == "token"
         admin = token(f"{USER}-admin", **{setting("ROLE_CLAIM", "role"): setting("ADMIN_ROLE", "admin")})
         sid = setting("SESSION_ID_CLAIM", "sid")
-        a_session_lives_and_ends(send, token(USER), lambda id: token(USER, **{sid: id}), admin if roles_count else None)
+        check_session(send, token(USER), lambda id: token(USER, **{sid: id}), admin if token_has_role else None)
     elif setting("USER_TOKEN"):
         user = setting("USER_TOKEN")
-        a_session_lives_and_ends(send, user, lambda _: user, setting("ADMIN_TOKEN"))
+        check_session(send, user, lambda _: user, setting("ADMIN_TOKEN"))
     else:
-        print("no token and no secret: nobody was signed in")
+        print("no user was signed in, because there is no token and no secret")
 
 
 def check_version(event, _):
-    """What CodeDeploy calls: its answer is whether the new version may have traffic."""
+    """CodeDeploy calls this. It reports whether the new version may get traffic."""
     import boto3
 
     status = "Failed"
     try:
-        # Behind API Gateway's authorizer the function does not verify signatures: any key will do.
-        try_out(by_invoking(os.environ["NEW_VERSION"]), setting("JWT_SECRET") or setting("AUTH_MODE") == "gateway")
+        # In gateway mode the function does not verify signatures, so any key works.
+        check_service(by_invoking(os.environ["NEW_VERSION"]), setting("JWT_SECRET") or setting("AUTH_MODE") == "gateway")
         status = "Succeeded"
-    except Exception as failure:  # Whatever it is, CodeDeploy must hear of it.
+    except Exception as failure:  # CodeDeploy must get a report of every failure.
         print(f"{type(failure).__name__}: {failure}")
     boto3.client("codedeploy").put_lifecycle_event_hook_execution_status(
         deploymentId=event["DeploymentId"],
@@ -180,7 +180,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     try:
-        try_out(over_http(sys.argv[1].rstrip("/")), setting("JWT_SECRET"))
+        check_service(over_http(sys.argv[1].rstrip("/")), setting("JWT_SECRET"))
     except Wrong as failure:
         sys.exit(str(failure))
     print("the service answers as it should")
