@@ -95,6 +95,8 @@ enum Asker {
     User(&'static str),
     /// User 74, by a token without a session.
     UserWithout,
+    /// A back end.
+    Service,
 }
 
 /// A request that has something to do.
@@ -123,6 +125,11 @@ const KNOWN_USERS: &[(&str, &str)] = &[("UNKNOWN_USERS", "not_found")];
 const LIST: &str = "GET /sessions/user/{user_id}";
 const END_ONE: &str = "DELETE /sessions/user/{user_id}/session/{session_id}";
 const END_ALL: &str = "DELETE /sessions/user/{user_id}";
+const SHOW: &str = "GET /sessions/user/{user_id}/session/{session_id}";
+const SIGN_IN_USER: &str = "POST /sessions/user/{user_id}";
+const USER_ACTIVITY: &str = "POST /sessions/user/{user_id}/session/{session_id}/activity";
+const SUMMARY: &str = "GET /sessions/summary";
+const END_USERS: &str = "POST /sessions/end";
 const CREATE: &str = "POST /sessions/create";
 const MINE: &str = "GET /sessions/my-sessions";
 const OWN: &str = "GET /sessions/session/{session_id}";
@@ -132,7 +139,7 @@ const ACTIVITY: &str = "POST /sessions/update-activity";
 
 use Asker::{Admin, AdminSid, User, UserWithout};
 
-const SCENARIOS: [Scenario; 29] = [
+const SCENARIOS: [Scenario; 42] = [
     scenario(LIST, Admin),
     scenario(LIST, AdminSid),
     Scenario { settings: TABLE_ROLES, ..scenario(LIST, Admin) },
@@ -152,6 +159,19 @@ const SCENARIOS: [Scenario; 29] = [
     Scenario { signs_in: Some("d"), settings: &[("MAX_SESSIONS", "4")], ..scenario(CREATE, UserWithout) },
     Scenario { signs_in: Some("b"), ..scenario(CREATE, UserWithout) },
     Scenario { signs_in: Some("d"), ..scenario(CREATE, User("c")) },
+    scenario(SHOW, Admin),
+    scenario(SHOW, Asker::Service),
+    Scenario { device: "none", settings: KNOWN_USERS, ..scenario(SHOW, Asker::Service) },
+    scenario(END_ONE, Asker::Service),
+    scenario(END_ALL, Asker::Service),
+    Scenario { signs_in: Some("d"), ..scenario(SIGN_IN_USER, Asker::Service) },
+    Scenario { signs_in: Some("b"), ..scenario(SIGN_IN_USER, Asker::Service) },
+    scenario(USER_ACTIVITY, Asker::Service),
+    Scenario { device: "ended", ..scenario(USER_ACTIVITY, Asker::Service) },
+    Scenario { query: "?user_id=74&user_id=99", ..scenario(SUMMARY, Admin) },
+    Scenario { query: "?user_id=74", ..scenario(SUMMARY, Asker::Service) },
+    scenario(END_USERS, AdminSid),
+    scenario(END_USERS, Asker::Service),
     scenario("GET /sessions/current", User("a")),
     scenario(MINE, User("a")),
     Scenario { query: "?include_inactive=true", ..scenario(MINE, User("a")) },
@@ -174,10 +194,15 @@ impl Scenario {
             AdminSid => sid("1", Some("admin"), "admin's"),
             User(device) => sid("74", None, device),
             UserWithout => user_token("74"),
+            Asker::Service => service_token(),
         };
         let call = Call::new(method, &format!("{path}{}", self.query)).token(&token);
         match self.signs_in {
-            Some(device) => call.body(&json!({"device_fingerprint": device}).to_string()),
+            Some(device) => {
+                let body = json!({"device_fingerprint": device});
+                call.header("idempotency-key", "k").body(&body.to_string())
+            }
+            None if self.route == END_USERS => call.body(r#"{"user_ids": [74]}"#),
             None => call,
         }
     }
