@@ -17,6 +17,10 @@ use super::engine::Result;
 /// The version that is installed where there is none.
 const VERSION: &str = "cargo-lambda==1.9.2";
 
+/// Cargo runs the function without this variable. cargo-lambda sets it to its `--concurrency`, the number of instances;
+/// to the function it would be the number of requests for one instance, which takes one at a time, and it would warn.
+const RUNNER: &str = r#"target.'cfg(all())'.runner = ["env", "-u", "AWS_LAMBDA_MAX_CONCURRENCY"]"#;
+
 /// How long the processes get to end by themselves.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -66,7 +70,7 @@ impl Watch {
         let process = Command::new(cargo_lambda)
             .args(["lambda", "watch", "--quiet", "--invoke-address", "127.0.0.1"])
             .args(["--invoke-port", &stack.port.to_string()])
-            .args(["--concurrency", &stack.concurrency.to_string()])
+            .args(["--concurrency", &stack.concurrency.to_string(), "--config", RUNNER])
             .args(stack.release.then_some("--release"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .envs(environment.iter().map(|(name, value)| (name, value)))

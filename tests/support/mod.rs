@@ -33,8 +33,8 @@ pub use sessions::http::endpoint::Access;
 use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::{App, Event};
 use sessions::session::{
-    Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, SignInKey,
-    Termination, Timestamp, UserId, later,
+    Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, Sid, SignInKey,
+    Termination, Timestamp, Token, UserId, later,
 };
 use sessions::store::{EndAll, Kept, NewSession, SessionStore};
 use sessions::telemetry::metrics::Metrics;
@@ -277,6 +277,14 @@ pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
     }
 }
 
+/// What the store knows of [`named_token`], which names no session.
+pub fn token_named(user_id: &str, name: &str, issued_at: Option<i64>) -> Token {
+    let token = named_token(user_id, name);
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let digest = Digest::of(&user(user_id), "token", signed.as_bytes());
+    Token { sid: Sid::Absent, digest, issued_at, expires_at: START + 10_000_000_000 }
+}
+
 /// The marks of a device that has only this fingerprint.
 pub fn fingerprint(user: &UserId, of: &[u8]) -> DeviceIdentity {
     DeviceIdentity {
@@ -288,9 +296,32 @@ pub fn fingerprint(user: &UserId, of: &[u8]) -> DeviceIdentity {
     }
 }
 
-/// A token for `user` that outlives every test.
+/// A token for `user` that outlives every test. It is always the same, so it is the token of at most one device.
 pub fn user_token(user: &str) -> String {
     token::token(user, None, None, START + 10_000_000_000)
+}
+
+/// A token for `user` that is different from every other: what a back end issues when a device signs in.
+pub fn device_token(user: &str) -> String {
+    token_with(user, json!({}))
+}
+
+/// The same, with these claims too.
+pub fn token_with(user: &str, claims: Value) -> String {
+    let id = format!("{:032x}", fastrand::u128(..));
+    let mut all = json!({"sub": user, "exp": START + 10_000_000_000_i64, "jti": id});
+    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    token::sign(&json!({"alg": "HS256", "typ": "JWT"}), &all, token::SECRET)
+}
+
+/// A token for `user` that is always the same for one `name`.
+pub fn named_token(user: &str, name: &str) -> String {
+    token_with(user, json!({"jti": name}))
+}
+
+/// A token of a session.
+pub fn session_token(user: &str, session: &str) -> String {
+    token_with(user, json!({"sid": session}))
 }
 
 /// A token for the admin, user 1.
