@@ -167,7 +167,9 @@ impl User {
     fn token(&self, endpoint: &Endpoint, world: &World) -> String {
         let expires = Utc::now().timestamp() + 3_600;
         match endpoint.access {
-            Access::Admin | Access::AdminOrService => token::token("1", Some("admin"), Some(&world.admin_session), expires),
+            Access::Admin | Access::AdminOrService => {
+                token::token("1", Some("admin"), Some(&world.admin_session), expires)
+            }
             Access::Service => token::token("backend", Some("service"), None, expires),
             Access::User if endpoint.name == Name::SignIn => token::token(&self.id, None, None, expires),
             Access::User => token::token(&self.id, None, Some(&self.session.to_string()), expires),

@@ -25,7 +25,7 @@ const NO_USER: Outcome = Some("token_names_no_user");
 /// The status that each code stands for.
 fn status(code: &str) -> u64 {
     match code {
-        "admin_only" => 403,
+        "admin_only" | "service_only" => 403,
         "session_not_found" | "route_not_found" => 404,
         "method_not_allowed" => 405,
         "current_session_unknown" => 409,
@@ -76,7 +76,10 @@ fn signed(header: &str, claims: &str) -> String {
 }
 
 /// The routes that are only for admins, about user 74.
-static ADMIN_ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| ROUTES[..3].to_vec());
+static ADMIN_ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let is_for_admins = |route: &&str| matches!(access(route), Access::Admin | Access::AdminOrService);
+    ROUTES.iter().copied().filter(is_for_admins).filter(|route| route.contains("{user_id}")).collect()
+});
 
 #[tokio::test]
 async fn events_that_are_not_requests_are_refused() {

@@ -106,7 +106,7 @@ fn a_back_ends_role_is_one_that_is_set_and_comes_before_the_admins() {
         (json!(null), TokenRole::User, TokenRole::User),
     ] {
         assert_eq!(
-            (role(text.clone(), &backend), role(text.clone(), &[])),
+            (role(text.clone(), &backend), role(text.clone(), &[("SERVICE_ROLE", "")])),
             (with_setting, without),
             "{text}"
         );

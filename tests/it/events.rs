@@ -8,13 +8,21 @@ use std::fs;
 
 use crate::support::{Service, admin_token, engine};
 use chrono::Utc;
+use lambda_runtime::LambdaEvent;
 use serde_json::Value;
+use sessions::http::Event;
 
 /// File, status, and the code of a refusal.
 const EXPECTED: &[(&str, u64, Option<&str>)] = &[
     ("admin-lists-sessions", 200, None),
     ("admin-ends-session", 200, None),
     ("admin-ends-all", 200, None),
+    ("admin-reads-session", 200, None),
+    ("admin-counts-sessions", 200, None),
+    ("admin-ends-many", 200, None),
+    ("service-signs-in-user", 201, None),
+    ("service-records-activity", 200, None),
+    ("service-ends-all", 200, None),
     ("user-signs-in", 201, None),
     ("user-checks-current", 200, None),
     ("user-lists-own", 200, None),
@@ -24,6 +32,7 @@ const EXPECTED: &[(&str, u64, Option<&str>)] = &[
     ("user-logs-out-elsewhere", 200, None),
     ("user-counts-devices", 200, None),
     ("user-is-active", 200, None),
+    ("refused-not-a-service", 403, Some("service_only")),
     ("refused-session-ended", 401, Some("session_ended")),
     ("refused-bad-body", 400, Some("bad_body")),
     ("refused-no-token", 401, Some("token_missing")),
@@ -31,6 +40,9 @@ const EXPECTED: &[(&str, u64, Option<&str>)] = &[
     ("refused-unknown-session", 404, Some("session_not_found")),
     ("refused-wrong-method", 405, Some("method_not_allowed")),
 ];
+
+/// The events of another API's authorizer, and whether the request may go on there.
+const AUTHORIZER: [(&str, bool); 2] = [("authorizer-allows", true), ("authorizer-denies", false)];
 
 fn read(name: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(format!("events/{name}.json")).unwrap()).unwrap()
@@ -50,10 +62,22 @@ async fn each_event_gets_the_answer_that_its_name_says() {
         entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()
     };
     let files: BTreeSet<_> = fs::read_dir("events").unwrap().map(name).collect();
-    assert_eq!(files, EXPECTED.iter().map(|(name, ..)| name.to_string()).collect());
+    let answered = EXPECTED.iter().map(|(name, ..)| *name).chain(AUTHORIZER.map(|(name, _)| name));
+    assert_eq!(files, answered.map(str::to_owned).collect());
     for (name, status, code) in EXPECTED {
         let reply = demo_stack().await.event(&read(name)).await;
         assert_eq!((reply.status, reply.body["code"].as_str()), (*status, *code), "{name}: {}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn each_event_of_an_authorizer_gets_the_answer_that_its_name_says() {
+    let service = demo_stack().await;
+    for (name, is_authorized) in AUTHORIZER {
+        let event: Event = serde_json::from_value(read(name)).unwrap();
+        let answer = service.app.answer(LambdaEvent::new(event, service.invocation()), service.now).await;
+        let answer = serde_json::to_value(answer.unwrap()).unwrap();
+        assert_eq!(answer["isAuthorized"], is_authorized, "{name}: {answer}");
     }
 }
 

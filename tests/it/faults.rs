@@ -97,6 +97,8 @@ enum Asker {
     Bound(&'static str),
     /// User 74, by a token without a session.
     UserWithout,
+    /// A back end.
+    Service,
 }
 
 /// A request that has something to do.
@@ -125,6 +127,11 @@ const KNOWN_USERS: &[(&str, &str)] = &[("UNKNOWN_USERS", "not_found")];
 const LIST: &str = "GET /sessions/user/{user_id}";
 const END_ONE: &str = "DELETE /sessions/user/{user_id}/session/{session_id}";
 const END_ALL: &str = "DELETE /sessions/user/{user_id}";
+const SHOW: &str = "GET /sessions/user/{user_id}/session/{session_id}";
+const SIGN_IN_USER: &str = "POST /sessions/user/{user_id}";
+const USER_ACTIVITY: &str = "POST /sessions/user/{user_id}/session/{session_id}/activity";
+const SUMMARY: &str = "GET /sessions/summary";
+const END_USERS: &str = "POST /sessions/end";
 const CREATE: &str = "POST /sessions/create";
 const MINE: &str = "GET /sessions/my-sessions";
 const OWN: &str = "GET /sessions/session/{session_id}";
@@ -137,7 +144,7 @@ const ACTIVITY: &str = "POST /sessions/update-activity";
 
 use Asker::{Admin, AdminSid, Bound, User, UserWithout};
 
-const SCENARIOS: [Scenario; 36] = [
+const SCENARIOS: [Scenario; 49] = [
     scenario(LIST, Admin),
     scenario(LIST, AdminSid),
     Scenario { settings: TABLE_ROLES, ..scenario(LIST, AdminSid) },
@@ -157,6 +164,19 @@ const SCENARIOS: [Scenario; 36] = [
     Scenario { signs_in: Some("d"), settings: &[("MAX_SESSIONS", "4")], ..scenario(CREATE, UserWithout) },
     Scenario { signs_in: Some("b"), ..scenario(CREATE, UserWithout) },
     Scenario { signs_in: Some("d"), ..scenario(CREATE, User("c")) },
+    scenario(SHOW, Admin),
+    scenario(SHOW, Asker::Service),
+    Scenario { device: "none", settings: KNOWN_USERS, ..scenario(SHOW, Asker::Service) },
+    scenario(END_ONE, Asker::Service),
+    scenario(END_ALL, Asker::Service),
+    Scenario { signs_in: Some("d"), ..scenario(SIGN_IN_USER, Asker::Service) },
+    Scenario { signs_in: Some("b"), ..scenario(SIGN_IN_USER, Asker::Service) },
+    scenario(USER_ACTIVITY, Asker::Service),
+    Scenario { device: "ended", ..scenario(USER_ACTIVITY, Asker::Service) },
+    Scenario { query: "?user_id=74&user_id=99", ..scenario(SUMMARY, Admin) },
+    Scenario { query: "?user_id=74", ..scenario(SUMMARY, Asker::Service) },
+    scenario(END_USERS, AdminSid),
+    scenario(END_USERS, Asker::Service),
     Scenario { signs_in: Some("d"), ..scenario(CREATE, Bound("c")) },
     Scenario { signs_in: Some("d"), ..scenario(CREATE, Bound("ended")) },
     scenario(CURRENT, User("a")),
@@ -187,12 +207,17 @@ impl Scenario {
             User(device) => sid("74", None, device),
             Bound(device) => named_token("74", device),
             UserWithout => user_token("74"),
+            Asker::Service => service_token(),
         };
         let call = Call::new(method, &format!("{path}{}", self.query)).token(&token);
         // Stands in for the session of a token that has none.
         let call = call.header("x-session-id", world.id("a"));
         match self.signs_in {
-            Some(device) => call.body(&json!({"device_fingerprint": device}).to_string()),
+            Some(device) => {
+                let body = json!({"device_fingerprint": device});
+                call.header("idempotency-key", "k").body(&body.to_string())
+            }
+            None if self.route == END_USERS => call.body(r#"{"user_ids": [74]}"#),
             None => call,
         }
     }

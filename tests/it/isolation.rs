@@ -38,7 +38,7 @@ impl Scene {
     /// One session for each way to end, then live ones, up to the cap; user 74 has two live ones.
     async fn fill(&mut self) {
         use EndReason::*;
-        for reason in [RevokedByAdmin, RevokedByUser, Logout, LogoutAll] {
+        for reason in [RevokedByAdmin, RevokedByService, RevokedByUser, Logout, LogoutAll] {
             let id = self.sign_in(OTHER, reason.as_str()).await;
             let ending = Termination { at: self.service.now, by: Some(user("1")), reason, note: None };
             self.service.store().end(&user(OTHER), id, &ending).await.unwrap().unwrap();
@@ -148,6 +148,7 @@ fn attempts(id: &str) -> Vec<(String, Call)> {
         if route.contains("{session_id}") {
             add("by path", route, Call::of(&named).token(&user));
             add("by path of an admin", route, Call::of(&named).token(&admin));
+            add("by path of a service", route, Call::of(&named).token(&service_token()));
             let unknown = named.replace("{user_id}", "99");
             add("by path of an admin, for nobody", route, Call::of(&unknown).token(&admin));
         }
@@ -164,10 +165,18 @@ fn attempts(id: &str) -> Vec<(String, Call)> {
 async fn a_session_of_another_user_looks_like_one_that_does_not_exist() {
     for unknown_users in UNKNOWN_USERS {
         let scene = Scene::set(unknown_users).await;
-        let reasons =
-            ["", "evicted", "expired", "logout", "logout_all", "revoked_by_admin", "revoked_by_user"];
+        let reasons = [
+            "",
+            "evicted",
+            "expired",
+            "logout",
+            "logout_all",
+            "revoked_by_admin",
+            "revoked_by_service",
+            "revoked_by_user",
+        ];
         assert_eq!(scene.reasons().await, reasons.map(str::to_owned).into());
-        assert_eq!(scene.others.len(), 9);
+        assert_eq!(scene.others.len(), 10);
         let before = (scene.items(OTHER).await, scene.items("74").await, scene.items("1").await);
         let mut of_nobody = Vec::new();
         for (_, call) in attempts(NEVER) {

@@ -16,6 +16,11 @@ const SID: &str = "01900000-0000-7000-8000-000000000000";
 const USER_ROUTE: &str = "GET /sessions/user/{user_id}";
 const END_USER: &str = "DELETE /sessions/user/{user_id}";
 const END_USER_SESSION: &str = "DELETE /sessions/user/{user_id}/session/{session_id}";
+const SHOW_SESSION: &str = "GET /sessions/user/{user_id}/session/{session_id}";
+const SIGN_IN_USER: &str = "POST /sessions/user/{user_id}";
+const USER_ACTIVITY: &str = "POST /sessions/user/{user_id}/session/{session_id}/activity";
+const SUMMARY: &str = "GET /sessions/summary";
+const END_USERS: &str = "POST /sessions/end";
 const CREATE: &str = "POST /sessions/create";
 const CURRENT: &str = "GET /sessions/current";
 const MY_SESSIONS: &str = "GET /sessions/my-sessions";
@@ -342,6 +347,7 @@ async fn every_answer_is_documented_and_every_documented_answer_occurs() {
     let witness = Witness { document: Document::read(), seen: RefCell::default() };
     successes_of_an_admin(&witness).await;
     successes_of_a_user(&witness).await;
+    successes_of_a_service(&witness).await;
     refusals_of_every_route(&witness).await;
     refusals_of_tokens(&witness).await;
     refusals_of_parameters(&witness).await;
@@ -420,6 +426,30 @@ async fn successes_of_a_user(witness: &Witness) {
     witness.call(&service, LOGOUT_ALL, by_74("DELETE", "/sessions/logout-all")).await.ok();
 }
 
+async fn successes_of_a_service(witness: &Witness) {
+    let mut service = Service::start().await;
+    let by_service = |route: &str| Call::of(route).token(&service_token());
+    let sign_in = || by_service(SIGN_IN_USER).header("idempotency-key", "k");
+    for status in [201, 200] {
+        assert_eq!(witness.call(&service, SIGN_IN_USER, sign_in()).await.status, status);
+    }
+    let id = sign_in().send(&service).await.id();
+    service.pass(TimeDelta::hours(1));
+    let activity = by_service(&USER_ACTIVITY.replace("{session_id}", &id));
+    witness.call(&service, USER_ACTIVITY, activity).await.ok();
+    let show = |token: &str| Call::of(&SHOW_SESSION.replace("{session_id}", &id)).token(token);
+    witness.call(&service, SHOW_SESSION, show(&admin_token())).await.ok();
+    witness.call(&service, SUMMARY, by_service(&format!("{SUMMARY}?user_id=74&user_id=75"))).await.ok();
+    for body in [r#"{"user_ids": [74, "auth0|ab"], "dry_run": true}"#, r#"{"user_ids": [74], "reason": "x"}"#]
+    {
+        witness.call(&service, END_USERS, by_service(END_USERS).body(body)).await.ok();
+    }
+    witness.call(&service, SHOW_SESSION, show(&service_token())).await.ok();
+    witness.call(&service, SIGN_IN_USER, sign_in()).await.problem(409, "session_already_ended");
+    let activity = by_service(&USER_ACTIVITY.replace("{session_id}", &id));
+    witness.call(&service, USER_ACTIVITY, activity).await.problem(409, "session_already_ended");
+}
+
 /// Of what every route refuses in the same way.
 async fn refusals_of_every_route(witness: &Witness) {
     let service = Service::start().await;
@@ -439,10 +469,15 @@ async fn refusals_of_every_route(witness: &Witness) {
             let slash = admin(&format!("{route}/more"));
             witness.call(&service, route, slash).await.problem(404, "route_not_found");
         }
-        if path.contains("{user_id}") {
-            let user = Call::of(route).token(&user_token("75"));
-            witness.call(&service, route, user).await.problem(403, "admin_only");
-            let own = Call::of(route).token(&token::token("74", Some("admin"), None, START + 1000));
+        let refusal = match access(route) {
+            Access::User => continue,
+            Access::Admin | Access::AdminOrService => "admin_only",
+            Access::Service => "service_only",
+        };
+        let user = Call::good(route).token(&user_token("75"));
+        witness.call(&service, route, user).await.problem(403, refusal);
+        if refusal == "admin_only" && route != SUMMARY {
+            let own = Call::good(route).token(&token::token("74", Some("admin"), None, START + 1000));
             witness.call(&service, route, own).await.problem(400, "own_sessions");
         }
     }
@@ -461,9 +496,15 @@ async fn refusals_of_tokens(witness: &Witness) {
     ];
     for route in ROUTES.iter().copied() {
         witness.call(&service, route, Call::of(route)).await.problem(401, "token_missing");
-        for (token, code) in &tokens {
-            witness.call(&service, route, Call::of(route).token(token)).await.problem(401, code);
+        // The token of a service belongs to no session.
+        let codes = |code: &str| access(route) != Access::Service || code != "session_ended";
+        for (token, code) in tokens.iter().filter(|(_, code)| codes(code)) {
+            witness.call(&service, route, Call::good(route).token(token)).await.problem(401, code);
         }
+    }
+    let strict = Service::with(&[("REQUIRE_SID", "true")]).await;
+    for route in ROUTES.iter().copied().filter(|route| access(route) != Access::Service && *route != CREATE) {
+        witness.call(&strict, route, Call::good(route)).await.problem(401, "sid_required");
     }
     for route in [CURRENT, ACTIVITY] {
         witness.call(&service, route, admin(route)).await.problem(401, "no_current_session");
@@ -484,15 +525,26 @@ async fn refusals_of_parameters(witness: &Witness) {
     ];
     for route in ROUTES.iter().copied() {
         for (query, code) in queries.iter().filter(|(query, _)| takes(&witness.document, route, query)) {
-            let call = admin(&format!("{route}?{query}"));
+            let call = Call::of(&format!("{route}?{query}")).token(&token_for(route));
             witness.call(&service, route, call).await.problem(400, code);
         }
         for (name, code) in [("{user_id}", "bad_user_id"), ("{session_id}", "bad_session_id")] {
             if route.contains(name) {
-                let call = admin(&route.replace(name, "%00"));
+                let call = Call::of(&route.replace(name, "%00")).token(&token_for(route));
                 witness.call(&service, route, call).await.problem(400, code);
             }
         }
+    }
+    witness.call(&service, SUMMARY, admin(SUMMARY)).await.problem(400, "bad_parameter");
+    let bad = admin(&format!("{SUMMARY}?user_id=%00"));
+    witness.call(&service, SUMMARY, bad).await.problem(400, "bad_user_id");
+    let unknown = admin(&format!("{END_USERS}?dry_run=true")).body(r#"{"user_ids": [74]}"#);
+    witness.call(&service, END_USERS, unknown).await.problem(400, "bad_parameter");
+    for (body, code) in [
+        (r#"{"user_ids": ["a/b"]}"#, "bad_user_id"),
+        (r#"{"user_ids": [74], "reason": "\u0000"}"#, "bad_reason"),
+    ] {
+        witness.call(&service, END_USERS, admin(END_USERS).body(body)).await.problem(400, code);
     }
     let unknown = by_74("DELETE", "/sessions/logout-all?exclude_current=true");
     witness.call(&service, LOGOUT_ALL, unknown).await.problem(409, "current_session_unknown");
@@ -511,25 +563,29 @@ fn takes(document: &Document, route: &str, query: &str) -> bool {
 
 async fn refusals_of_bodies(witness: &Witness) {
     let service = Service::start().await;
-    let large = json!({"x": "x".repeat(16 * 1024)}).to_string();
-    for route in [CREATE, ACTIVITY] {
-        witness.call(&service, route, admin(route).body("[")).await.problem(400, "bad_body");
-        witness.call(&service, route, admin(route).body(&large)).await.problem(413, "body_too_large");
-        let text = admin(route).body("x").header("content-type", "text/plain");
+    for route in [CREATE, ACTIVITY, SIGN_IN_USER, USER_ACTIVITY, END_USERS] {
+        let large = if route == SIGN_IN_USER { 64 } else { 16 };
+        let large = json!({"x": "x".repeat(large * 1024)}).to_string();
+        let call = || Call::good(route);
+        witness.call(&service, route, call().body("[")).await.problem(400, "bad_body");
+        witness.call(&service, route, call().body(&large)).await.problem(413, "body_too_large");
+        let text = call().body("x").header("content-type", "text/plain");
         witness.call(&service, route, text).await.problem(415, "body_not_json");
     }
 }
 
 async fn unknown_users_and_sessions(witness: &Witness) {
     let service = Service::start().await;
-    witness.call(&service, END_USER_SESSION, admin(END_USER_SESSION)).await.problem(404, "session_not_found");
+    for route in [END_USER_SESSION, SHOW_SESSION, USER_ACTIVITY] {
+        witness.call(&service, route, Call::good(route)).await.problem(404, "session_not_found");
+    }
     for route in [MY_SESSION, END_MY_SESSION] {
         witness.call(&service, route, admin(route)).await.problem(404, "session_not_found");
     }
     witness.call(&service, LOGOUT, admin(LOGOUT)).await.problem(404, "nothing_to_log_out");
     let service = Service::with(&[("UNKNOWN_USERS", "not_found")]).await;
-    for route in [USER_ROUTE, END_USER, END_USER_SESSION] {
-        witness.call(&service, route, admin(route)).await.problem(404, "user_not_found");
+    for route in [USER_ROUTE, END_USER, END_USER_SESSION, SHOW_SESSION, USER_ACTIVITY] {
+        witness.call(&service, route, Call::good(route)).await.problem(404, "user_not_found");
     }
 }
 
@@ -539,8 +595,7 @@ async fn failures(witness: &Witness) {
     let down = Arc::new(Service::on(nowhere(), &[]));
     let mut waiting = JoinSet::new();
     for route in ROUTES.iter().copied() {
-        let token = if route.contains("{user_id}") { admin_token() } else { user_token("74") };
-        let call = || Call::of(route).token(&token);
+        let call = || Call::good(route);
         witness.call(&broken, route, call()).await.problem(500, "internal_error");
         // Side by side, since each tries again for a while.
         let (down, call) = (down.clone(), call());

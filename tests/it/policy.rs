@@ -104,6 +104,15 @@ async fn the_role_allows_exactly_the_calls_that_are_made() {
         ] {
             service.delete(target, &admin).await;
         }
+        let back_end = service_token();
+        let signed_in =
+            Call::of("POST /sessions/user/{user_id}").token(&back_end).header("idempotency-key", "k");
+        let opened = signed_in.body("{}").send(&service).await.id();
+        service.pass(TimeDelta::hours(1));
+        service.post(&format!("/sessions/user/74/session/{opened}/activity"), &back_end, json!({})).await;
+        service.get(&format!("/sessions/user/74/session/{opened}"), &admin).await;
+        service.get("/sessions/summary?user_id=74&user_id=75", &admin).await;
+        service.post("/sessions/end", &admin, json!({"user_ids": [75]})).await;
         service.delete("/sessions/logout-all?exclude_current=true", &user).await;
         service.delete(&format!("/sessions/session/{own}"), &user).await;
         service.delete("/sessions/logout", &user).await;

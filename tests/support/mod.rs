@@ -29,7 +29,8 @@ use lambda_http::Context;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sessions::config::{AuthMode, Config, Timeouts};
-use sessions::http::endpoint::{Access, ENDPOINTS};
+pub use sessions::http::endpoint::Access;
+use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::{App, Event};
 use sessions::session::{
     Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, Sid, SignInKey,
@@ -333,10 +334,14 @@ pub fn service_token() -> String {
     token::token("backend", Some("service"), None, START + 10_000_000_000)
 }
 
+/// The callers that may use this route of [`ROUTES`].
+pub fn access(route: &str) -> Access {
+    ENDPOINTS.iter().find(|each| format!("{} {}", each.method, each.path) == route).unwrap().access
+}
+
 /// A token that may use this route of [`ROUTES`].
 pub fn token_for(route: &str) -> String {
-    let endpoint = ENDPOINTS.iter().find(|each| format!("{} {}", each.method, each.path) == route).unwrap();
-    match endpoint.access {
+    match access(route) {
         Access::User => user_token("74"),
         Access::Admin | Access::AdminOrService => admin_token(),
         Access::Service => service_token(),
@@ -451,6 +456,16 @@ impl Call {
         let target = target.replace("{session_id}", "01900000-0000-7000-8000-000000000000");
         let (method, path) = target.split_once(' ').unwrap();
         Self::new(method, path)
+    }
+
+    /// The same, by a caller who may, with what the route cannot do without.
+    pub fn good(route: &str) -> Self {
+        let token = token_for(route);
+        match route {
+            "GET /sessions/summary" => Self::of(&format!("{route}?user_id=74")).token(&token),
+            "POST /sessions/end" => Self::of(route).token(&token).body(r#"{"user_ids": [74]}"#),
+            _ => Self::of(route).token(&token),
+        }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {

@@ -4,12 +4,14 @@ use chrono::TimeDelta;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use lambda_runtime::LambdaEvent;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
+use sessions::http::Event;
 use sessions::session::{EndReason, SessionId, Termination};
 
 use super::plan::{AGENTS, Cut, Delivery, Pick, Plan, Proof};
-use crate::support::{self, Call, ROUTES, Reply, START, Service, admin_token, token};
+use crate::support::{self, Access, Call, ROUTES, Reply, START, Service, access, admin_token, token};
 
 /// The most sessions a user has, as the settings have it when nothing is set.
 const CAP: usize = 3;
@@ -43,6 +45,12 @@ impl Stack {
         let panics = || PANICS.lock().unwrap().values().sum::<usize>();
         let before = panics();
         let service = if delivery.is_for_gateway() { &self.gateway } else { &self.hs256 };
+        if let Ok(event @ Event::Authorizer(_)) = serde_json::from_str(event) {
+            // It has an answer of its own, or fails, and nothing becomes of the request that it asks about.
+            let answer = service.app.answer(LambdaEvent::new(event, service.invocation()), service.now).await;
+            let body = answer.map_or(json!({}), |answer| serde_json::to_value(answer).unwrap());
+            return Ok(Reply { status: 200, headers: BTreeMap::new(), text: body.to_string(), body });
+        }
         let reply = service.deliver(event).await;
         if let Some(line) = service.flush_metrics() {
             serde_json::from_str::<IgnoredAny>(&line).map_err(|error| format!("{error}: {line}"))?;
@@ -110,8 +118,9 @@ impl Life {
 
     async fn request(&mut self, plan: &Plan, stack: &mut Stack) -> Value {
         let (method, route) = ROUTES[plan.route].split_once(' ').unwrap();
-        // The admin's routes are asked by the admin as a rule, about others as a rule.
-        let of_admin = route.contains("{user_id}");
+        // The routes of admins and services are asked by those as a rule, about others as a rule.
+        let access = access(ROUTES[plan.route]);
+        let of_admin = access != Access::User;
         let caller = if of_admin && plan.caller < 3 { 0 } else { plan.caller };
         let target = if of_admin { plan.target } else { caller };
         let user = self.users[target].clone();
@@ -126,23 +135,33 @@ impl Life {
         if plan.device.is_multiple_of(2) {
             call = call.header("user-agent", agent);
         }
-        if route == "/sessions/create" {
-            let device = json!({"device_fingerprint": plan.device.to_string(), "device_name": agent});
-            call = call.body(&device.to_string());
-        }
+        let device = json!({"device_fingerprint": plan.device.to_string(), "device_name": agent});
+        call = match ROUTES[plan.route] {
+            "POST /sessions/create" => call.body(&device.to_string()),
+            "POST /sessions/user/{user_id}" => {
+                call.header("idempotency-key", &plan.query).body(&device.to_string())
+            }
+            "POST /sessions/end" => {
+                let body = json!({"user_ids": [user], "dry_run": plan.matched});
+                call.body(&body.to_string()).with("/rawQueryString", json!(""))
+            }
+            "GET /sessions/summary" => call.with("/rawQueryString", json!(format!("user_id={user}&{query}"))),
+            _ => call,
+        };
         if let Some(pick) = &plan.named {
             call = call.header("x-session-id", &self.session(caller, pick, stack).await);
         }
-        self.prove(call, caller, plan, stack).await.event()
+        let role = if access == Access::Service { "service" } else { "admin" };
+        self.prove(call, caller, role, plan, stack).await.event()
     }
 
     /// Adds what proves who is calling.
-    async fn prove(&mut self, call: Call, caller: usize, plan: &Plan, stack: &mut Stack) -> Call {
+    async fn prove(&mut self, call: Call, caller: usize, role: &str, plan: &Plan, stack: &mut Stack) -> Call {
         let mut claims = Map::new();
         claims.insert("sub".into(), self.users[caller].as_str().into());
         claims.insert("exp".into(), (START + 10_000_000_000).into());
         if caller == 0 {
-            claims.insert("role".into(), "admin".into());
+            claims.insert("role".into(), role.into());
         }
         match &plan.proof {
             Proof::Missing => return call,
@@ -222,6 +241,15 @@ impl Life {
             if let Some(known) = self.live.iter().find(|known| known.id == id).copied() {
                 self.note(known, false)?;
             }
+        }
+        let all_ended = reply.body["message"].as_str().is_some_and(|message| message.ends_with(" ended"));
+        for ended in reply.body["users"].as_array().into_iter().flatten().filter(|_| all_ended) {
+            let name = ended["user_id"].to_string();
+            let user = self.users.iter().position(|known| *known == name.trim_matches('"'));
+            let of_user = |known: &Known| Some(known.user) == user;
+            let (ended, live) = self.live.drain(..).partition(of_user);
+            self.live = live;
+            self.ended.extend::<Vec<_>>(ended);
         }
         let link = reply.headers.get("link").and_then(|link| link.split_once("cursor="));
         self.cursor = link.and_then(|(_, rest)| rest.split('>').next()).unwrap_or_default().into();

@@ -99,7 +99,7 @@ const WORDS: &str = "| |\0|\r\n|\t|\u{7f}|é|\u{1f4a5}|\u{202e}\u{feff}|\u{10fff
 
 const HEADERS: &str = "host|authorization|content-type|content-length|x-session-id|user-agent|sec-ch-ua|accept\
     |sec-ch-ua-platform|sec-ch-ua-platform-version|sec-ch-ua-mobile|x-forwarded-proto|x-forwarded-for\
-    |x-forwarded-port|cookie|X-Session-Id|HOST";
+    |x-forwarded-port|cookie|X-Session-Id|HOST|idempotency-key";
 
 const NO_HEADERS: &str = "|é|a b|x\r\ny|x:y";
 
@@ -111,14 +111,14 @@ const HEADER_VALUES: &str = "a b|host:99999|[::1|user:pw@host|xn--|exämple.com|
 const QUERIES: &str = "|include_inactive=true|include_inactive=true&limit=1|limit=1|include_inactive=false|&&=&\
     |include_inactive=true&limit=2&cursor={cursor}|limit=100&cursor={cursor}|reason=Left+the+office\
     |reason=%C3%A9%F0%9F%92%A5|dry_run=true|dry_run=true&reason=x|exclude_current=true|exclude_current=true&reason=x\
-    |exclude_current=false|unknown=1&unknown=2";
+    |exclude_current=false|unknown=1&unknown=2|user_id=74&user_id=75|user_id=";
 
-const PARAMETERS: &str = "include_inactive|limit|cursor|reason|dry_run|exclude_current|x|";
+const PARAMETERS: &str = "include_inactive|limit|cursor|reason|dry_run|exclude_current|user_id|x|";
 
 const PARAMETER_VALUES: &str = "true|false|0|1|100|101|";
 
 const SEGMENTS: &str = "sessions|user|session|create|current|my-sessions|logout|logout-all|active-devices-count\
-    |update-activity|74|a@b.example|%37%34|%2537|Sessions|dev";
+    |update-activity|summary|end|activity|74|a@b.example|%37%34|%2537|Sessions|dev";
 
 const METHODS: &str = "GET|POST|DELETE|PUT|PATCH|OPTIONS|HEAD|get|CONNECT||a b|é";
 
@@ -126,11 +126,12 @@ const ADDRESSES: &str = "2001:db8::1|::|203.0.113.9|256.1.1.1|fe80::1%eth0|unkno
 
 const CLAIMS: &str = "sub|role|sid|exp|nbf|iss|aud|";
 
-const FIELDS: &str = "device_fingerprint|device_name|device_type|browser|ip_address";
+const FIELDS: &str =
+    "device_fingerprint|device_name|device_type|browser|ip_address|headers|user_ids|reason|dry_run";
 
 const SCRAPS: &str = "|\"|{|]|null|1e999|\\ud800|\"headers\":1,|\"body\":\"x\",";
 
-const PLACES: &str = "version|routeKey|rawPath|rawQueryString|cookies|headers|headers/host|headers/authorization\
+const PLACES: &str = "version|type|routeArn|methodArn|identitySource|routeKey|rawPath|rawQueryString|cookies|headers|headers/host|headers/authorization\
     |queryStringParameters|pathParameters|stageVariables|body|isBase64Encoded|httpMethod|path|resource\
     |requestContext|requestContext/http|requestContext/http/method|requestContext/http/path\
     |requestContext/http/sourceIp|requestContext/http/userAgent|requestContext/authorizer\
