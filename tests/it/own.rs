@@ -156,7 +156,8 @@ async fn a_repeat_with_the_same_token_moves_the_activity_and_starts_no_new_lifet
     let mut service = Service::start().await;
     let (token, body) = (device_token("74"), json!({"device_fingerprint": "f"}));
     let first = service.post("/sessions/create", &token, body.clone()).await.body;
-    let version = async |service: &Service| service.store().profile(&user("74")).await.unwrap().unwrap().version;
+    let version =
+        async |service: &Service| service.store().profile(&user("74")).await.unwrap().unwrap().version;
     let before = version(&service).await;
     service.pass(TimeDelta::hours(1));
     let call = Call::new("POST", "/sessions/create").token(&token).body(&body.to_string());
@@ -313,7 +314,8 @@ async fn the_current_session_takes_no_word_but_the_token_s() {
     let mut service = Service::start().await;
     let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
     let (a, b) = (windows.sign_in(&mut service).await.id(), iphone.sign_in(&mut service).await.id());
-    let current = |token: &str| Call::new("GET", "/sessions/current").token(token).header("user-agent", IPHONE);
+    let current =
+        |token: &str| Call::new("GET", "/sessions/current").token(token).header("user-agent", IPHONE);
     for token in [session_token("74", &a), windows.token] {
         let reply = current(&token).header("x-session-id", &b).send(&service).await;
         assert_eq!((reply.ok()["id"].as_str(), &reply.body["is_current"]), (Some(&*a), &json!(true)));
