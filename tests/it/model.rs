@@ -1,12 +1,14 @@
-//! Random lives of a user's sessions, on a real engine and in a model that is simple enough to be believed.
+//! Random lives of a user's sessions and tokens, on a real engine and in a model that is simple enough to be believed.
 
 use crate::support::*;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sessions::session::Timestamp;
-use sessions::session::{EndReason, Policy, Session, SessionId, Termination, UserId, later};
-use sessions::store::SessionStore;
+use sessions::session::{
+    Clock, EndReason, Policy, Session, SessionId, Sid, SignInKey, Termination, Token, UserId, later,
+};
+use sessions::store::{EndAll, Kept, NewSession, SessionStore, TokenSession};
 
 const CAP: usize = 3;
 const LIFETIME: i64 = 10 * 3600;
@@ -16,19 +18,43 @@ const INTERVAL: i64 = 300;
 /// What happens next; the numbers choose among what is there.
 #[derive(Clone, Debug)]
 enum Step {
-    SignIn { device: usize },
-    End { which: usize },
-    EndAll { keep: Option<usize> },
-    Activity { which: usize },
-    Pass { seconds: i64 },
+    /// The back end issues a token, which may say when, and may name a session.
+    Issue {
+        says_when: bool,
+        names: Option<usize>,
+    },
+    SignIn {
+        device: usize,
+        token: usize,
+    },
+    End {
+        which: usize,
+    },
+    EndAll {
+        keep: Option<usize>,
+    },
+    /// A user signs out everywhere else with this token; the session stands in for the token's own.
+    KeepFor {
+        which: usize,
+        token: usize,
+    },
+    Activity {
+        which: usize,
+    },
+    Pass {
+        seconds: i64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let moments = [1, INTERVAL - 1, INTERVAL, 3600, IDLE - 1, IDLE, LIFETIME - 1, LIFETIME];
     prop_oneof![
-        4 => (0..5_usize).prop_map(|device| Step::SignIn { device }),
+        4 => (any::<bool>(), prop::option::weighted(0.3, 0..20_usize))
+            .prop_map(|(says_when, names)| Step::Issue { says_when, names }),
+        6 => (0..5_usize, 0..4_usize).prop_map(|(device, token)| Step::SignIn { device, token }),
         2 => (0..20_usize).prop_map(|which| Step::End { which }),
         1 => prop::option::of(0..20_usize).prop_map(|keep| Step::EndAll { keep }),
+        1 => (0..20_usize, 0..20_usize).prop_map(|(which, token)| Step::KeepFor { which, token }),
         3 => (0..20_usize).prop_map(|which| Step::Activity { which }),
         3 => prop::sample::select(moments.to_vec()).prop_map(|seconds| Step::Pass { seconds }),
     ]
@@ -44,13 +70,37 @@ struct Modelled {
     ended: Option<(Timestamp, EndReason)>,
 }
 
-/// All sessions of a user, oldest first.
+/// A token as the model sees it.
+#[derive(Clone, Copy, Debug)]
+struct ModelledToken {
+    token: Token,
+    /// The session that it names, or else the one that was opened with it.
+    session: Option<SessionId>,
+}
+
+/// All sessions and tokens of a user, oldest first.
 #[derive(Default)]
-struct Model(Vec<Modelled>);
+struct Model {
+    sessions: Vec<Modelled>,
+    tokens: Vec<ModelledToken>,
+    not_before: Option<i64>,
+}
 
 impl Model {
+    /// A token dies with its session, and an unbound one with the end of all sessions.
+    fn session_of(&mut self, token: &ModelledToken) -> TokenSession {
+        match token.session {
+            Some(id) if self.live().any(|session| session.id == id) => TokenSession::Live(id),
+            Some(_) => TokenSession::Ended,
+            None if token.token.issued_at.is_some_and(|at| Some(at) <= self.not_before) => {
+                TokenSession::Ended
+            }
+            None => TokenSession::Unbound,
+        }
+    }
+
     fn expire(&mut self, now: Timestamp) {
-        for session in self.0.iter_mut().filter(|session| session.ended.is_none()) {
+        for session in self.sessions.iter_mut().filter(|session| session.ended.is_none()) {
             let deadline = later(session.last_activity, TimeDelta::seconds(IDLE)).min(session.expires_at);
             if deadline <= now {
                 session.ended = Some((deadline, EndReason::Expired));
@@ -59,7 +109,7 @@ impl Model {
     }
 
     fn live(&mut self) -> impl Iterator<Item = &mut Modelled> {
-        self.0.iter_mut().filter(|session| session.ended.is_none())
+        self.sessions.iter_mut().filter(|session| session.ended.is_none())
     }
 
     fn sign_in(&mut self, id: SessionId, device: usize, now: Timestamp) -> Vec<SessionId> {
@@ -69,7 +119,7 @@ impl Model {
             (session.last_activity, session.expires_at) = (now, expires_at);
         }
         if known.is_none() {
-            self.0.push(Modelled { id, device, last_activity: now, expires_at, ended: None });
+            self.sessions.push(Modelled { id, device, last_activity: now, expires_at, ended: None });
         }
         let own = known.unwrap_or(id);
         let over = self.live().count().saturating_sub(CAP);
@@ -112,7 +162,14 @@ struct Life {
 
 impl Life {
     fn named(&self, which: usize) -> Option<SessionId> {
-        (!self.model.0.is_empty()).then(|| self.model.0[which % self.model.0.len()].id)
+        let sessions = &self.model.sessions;
+        (!sessions.is_empty()).then(|| sessions[which % sessions.len()].id)
+    }
+
+    /// The place of a token, counted from the newest one.
+    fn token(&self, which: usize) -> Option<usize> {
+        let count = self.model.tokens.len();
+        (count > 0).then(|| count - 1 - which % count)
     }
 
     fn ending(&self, reason: EndReason) -> Termination {
@@ -125,21 +182,54 @@ impl Life {
         self.model.expire(self.now);
         match *step {
             Step::Pass { seconds } => self.now = later(self.now, TimeDelta::seconds(seconds)),
-            Step::SignIn { device } => self.sign_in(device).await,
+            Step::Issue { says_when, names } => self.issue(says_when, names),
+            Step::SignIn { device, token } => self.sign_in(device, token).await,
             Step::End { which } => self.end(which).await,
             Step::EndAll { keep } => self.end_all(keep.and_then(|which| self.named(which))).await,
+            Step::KeepFor { which, token } => self.keep_for(which, token).await,
             Step::Activity { which } => self.activity(which).await,
         }
         self.model.expire(self.now);
         self.compare().await;
+        // All of them after every step would take too long.
+        if let Some(token) = self.token(fastrand::usize(..100)) {
+            self.compare_token(token).await;
+        }
     }
 
-    async fn sign_in(&mut self, device: usize) {
+    fn issue(&mut self, says_when: bool, names: Option<usize>) {
+        let session = names.and_then(|which| self.named(which));
+        let issued_at = says_when.then(|| self.now.timestamp());
+        let mut token = token_named(self.user.as_str(), &format!("{}", self.model.tokens.len()), issued_at);
+        token.sid = session.map_or(Sid::Absent, Sid::Session);
+        self.model.tokens.push(ModelledToken { token, session });
+    }
+
+    async fn sign_in(&mut self, device: usize, token: usize) {
+        let Some(place) = self.token(token) else { return };
+        let token = self.model.tokens[place];
         let mut new = new_session(self.user.as_str(), &format!("device {device}"), self.now);
-        new.identity = fingerprint(&self.user, &[device as u8]);
-        let signed_in = self.store.sign_in(&new, self.now).await.unwrap().unwrap();
-        assert_eq!(signed_in.evicted, self.model.sign_in(new.id, device, self.now));
-        assert_eq!(signed_in.refreshed, signed_in.session.id != new.id);
+        new = NewSession {
+            identity: fingerprint(&self.user, &[device as u8]),
+            key: SignInKey::Token(token.token),
+            ..new
+        };
+        let signed_in = self.store.sign_in(&new, self.now).await.unwrap();
+        match self.model.session_of(&token) {
+            TokenSession::Ended => assert!(signed_in.is_none(), "{token:?} got in"),
+            TokenSession::Live(id) => {
+                let signed_in = signed_in.unwrap();
+                self.model.activity(id, self.now);
+                let seen = (signed_in.session.id, signed_in.refreshed, signed_in.evicted.len());
+                assert_eq!(seen, (id, true, 0), "the token's session, on whatever device");
+            }
+            TokenSession::Unbound => {
+                let signed_in = signed_in.unwrap();
+                assert_eq!(signed_in.evicted, self.model.sign_in(new.id, device, self.now));
+                assert_eq!(signed_in.refreshed, signed_in.session.id != new.id);
+                self.model.tokens[place].session = Some(signed_in.session.id);
+            }
+        }
         assert!(self.model.live().count() <= CAP);
     }
 
@@ -159,6 +249,43 @@ impl Life {
         let ended = end_all(&self.store, &self.user, keep, &self.ending(EndReason::LogoutAll)).await;
         self.model.end_all(keep, self.now);
         assert_eq!(ended.iter().map(|session| session.id).collect::<Vec<_>>(), expected);
+        self.cut_off().await;
+    }
+
+    async fn keep_for(&mut self, which: usize, token: usize) {
+        let (Some(session), Some(place)) = (self.named(which), self.token(token)) else { return };
+        let token = self.model.tokens[place];
+        let is_live = self.model.live().any(|live| live.id == session);
+        if !is_live || self.model.session_of(&token) != TokenSession::Unbound {
+            return;
+        }
+        let keep = Some(Kept { session, bind: Some(token.token) });
+        let what = EndAll { termination: self.ending(EndReason::LogoutAll), keep };
+        self.store.end_all(&self.user, None, &what, Clock::start(self.now)).await.unwrap();
+        self.model.end_all(Some(session), self.now);
+        self.model.tokens[place].session = Some(session);
+        self.cut_off().await;
+        self.compare_token(place).await;
+    }
+
+    /// Takes the cut-off from the table, because the real clock runs during an end-all, and checks it.
+    async fn cut_off(&mut self) {
+        let not_before = self.store.profile(&self.user).await.unwrap().unwrap().not_before;
+        assert!(not_before >= Some(self.now.timestamp()).max(self.model.not_before));
+        assert!(not_before <= Some(self.now.timestamp() + 60).max(self.model.not_before));
+        self.model.not_before = not_before;
+    }
+
+    async fn compare_token(&mut self, place: usize) {
+        let token = self.model.tokens[place];
+        let caller = self.store.caller_sessions(&self.user, &token.token, self.now).await.unwrap();
+        assert_eq!(caller.token, self.model.session_of(&token), "{token:?}");
+    }
+
+    async fn compare_tokens(&mut self) {
+        for place in 0..self.model.tokens.len() {
+            self.compare_token(place).await;
+        }
     }
 
     async fn activity(&mut self, which: usize) {
@@ -180,7 +307,8 @@ impl Life {
                 .termination(self.now, self.store.policy())
                 .map(|ending| (ending.at, ending.reason)),
         };
-        let mut expected: Vec<_> = self.model.0.iter().map(|s| Modelled { device: 0, ..s.clone() }).collect();
+        let mut expected: Vec<_> =
+            self.model.sessions.iter().map(|s| Modelled { device: 0, ..s.clone() }).collect();
         expected.reverse();
         let history = self.store.history(&self.user, None, 100).await.unwrap();
         assert_eq!(history.sessions.iter().map(real).collect::<Vec<_>>(), expected);
@@ -210,6 +338,7 @@ fn the_store_behaves_like_the_model() {
             for step in &steps {
                 life.step(step).await;
             }
+            life.compare_tokens().await;
         });
         Ok(())
     });

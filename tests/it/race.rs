@@ -1,13 +1,15 @@
 //! Everything at once for one user: whoever looks, and whenever, sees the invariants hold.
 
 use std::collections::{HashMap, HashSet};
+use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::*;
+use serde_json::json;
 use sessions::session::{EndReason, Note, SessionId, Termination};
 use sessions::store::SessionStore;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 const CAP: usize = 3;
@@ -128,4 +130,128 @@ async fn every_session_is_live_or_has_its_first_receipt(
             break;
         }
     }
+}
+
+/// How often sessions end while clients loop create. `RACE_ROUNDS` sets another number.
+const LOOP_ROUNDS: usize = 150;
+
+/// How many users live through their rounds side by side.
+const LANES: usize = 3;
+
+/// How many clients of a user loop create with one token.
+const CLIENTS: usize = 3;
+
+/// How the sessions of a round end.
+#[derive(Clone, Copy, Debug)]
+enum LoopEnd {
+    /// The admin ends the session that the token opened.
+    One,
+    /// The admin ends all.
+    All,
+    /// Another device of the user signs out everywhere.
+    LogoutAll,
+}
+
+/// The token of a round.
+#[derive(Clone, Copy, Debug)]
+enum LoopToken {
+    /// It opens its session, and does not say when it was issued. It is bound before the ending begins, because until then
+    /// nothing tells it from a later one.
+    Bound,
+    /// It says when it was issued. Whether it opens a session before the ending is a matter of luck.
+    Dated,
+    /// It names the session.
+    Sid,
+}
+
+const LOOPS: [(LoopToken, LoopEnd); 8] = [
+    (LoopToken::Bound, LoopEnd::One),
+    (LoopToken::Bound, LoopEnd::All),
+    (LoopToken::Bound, LoopEnd::LogoutAll),
+    (LoopToken::Dated, LoopEnd::All),
+    (LoopToken::Dated, LoopEnd::LogoutAll),
+    (LoopToken::Sid, LoopEnd::One),
+    (LoopToken::Sid, LoopEnd::All),
+    (LoopToken::Sid, LoopEnd::LogoutAll),
+];
+
+/// Loops create with the token, until a request that began after the ending has been answered.
+async fn loop_create(
+    service: Arc<Service>,
+    token: String,
+    ended: watch::Receiver<bool>,
+    entered: watch::Sender<bool>,
+) {
+    let mut after = false;
+    while !after {
+        after = *ended.borrow();
+        let reply = service.post("/sessions/create", &token, json!({"device_fingerprint": "f"})).await;
+        match reply.status {
+            200 | 201 => {
+                assert!(!after, "a token of an ended session got in: {}", reply.text);
+                entered.send_replace(true);
+            }
+            _ => drop(reply.problem(401, "session_ended")),
+        }
+    }
+}
+
+async fn end_once(service: &Service, user_id: &str, end: LoopEnd, token: &str) {
+    match end {
+        LoopEnd::One => {
+            let current = service.get("/sessions/current", token).await.id();
+            let target = format!("/sessions/user/{user_id}/session/{current}");
+            service.delete(&target, &admin_token()).await.ok();
+        }
+        LoopEnd::All => {
+            service.delete(&format!("/sessions/user/{user_id}"), &admin_token()).await.ok();
+        }
+        LoopEnd::LogoutAll => {
+            service.delete("/sessions/logout-all", &device_token(user_id)).await.ok();
+        }
+    }
+}
+
+/// One user: clients loop create, all ends, and no token gets in any more.
+async fn loop_round(service: Arc<Service>, round: usize) {
+    let user_id = format!("loop-{round}");
+    let (kind, end) = LOOPS[round % LOOPS.len()];
+    let token = match kind {
+        LoopToken::Bound => device_token(&user_id),
+        LoopToken::Dated => token_with(&user_id, json!({"iat": service.now.timestamp()})),
+        LoopToken::Sid => {
+            let new = new_session(&user_id, "phone", service.now);
+            let session = service.store().sign_in(&new, service.now).await.unwrap().unwrap().session;
+            session_token(&user_id, &session.id.to_string())
+        }
+    };
+    let (ended, entered) = (watch::Sender::new(false), watch::Sender::new(false));
+    let client = |_| loop_create(service.clone(), token.clone(), ended.subscribe(), entered.clone());
+    let clients: JoinSet<()> = (0..CLIENTS).map(client).collect();
+    if !matches!(kind, LoopToken::Dated) {
+        entered.subscribe().wait_for(|entered| *entered).await.unwrap();
+    }
+    end_once(&service, &user_id, end, &token).await;
+    ended.send_replace(true);
+    clients.join_all().await;
+    for route in ["GET /sessions/current", "GET /sessions/my-sessions", "DELETE /sessions/logout"] {
+        Call::of(route).token(&token).send(&service).await.problem(401, "session_ended");
+    }
+    let list = service.get(&format!("/sessions/user/{user_id}"), &admin_token()).await;
+    assert_eq!(list.text, "[]", "{kind:?} {end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_of_an_ended_session_gets_in_while_clients_loop_create() {
+    let rounds = env::var("RACE_ROUNDS").map_or(LOOP_ROUNDS, |rounds| rounds.parse().unwrap());
+    let service = Arc::new(Service::with(&[("ACTIVITY_INTERVAL_SECONDS", "0")]).await);
+    let lane = |lane| {
+        let service = service.clone();
+        async move {
+            for round in (lane..rounds).step_by(LANES) {
+                loop_round(service.clone(), round).await;
+            }
+        }
+    };
+    (0..LANES).map(lane).collect::<JoinSet<()>>().join_all().await;
 }
