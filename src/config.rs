@@ -25,6 +25,8 @@ pub struct Config {
     pub unknown_users: UnknownUsers,
     /// `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets. It names the function in the metrics.
     pub function: String,
+    /// `AWS_LAMBDA_FUNCTION_VERSION`, which Lambda sets. It names the function's version in the metrics.
+    pub version: String,
 }
 
 /// The table that holds the sessions. Region, credentials and endpoint are the AWS SDK's own settings.
@@ -195,6 +197,7 @@ impl Config {
                 &[("empty", UnknownUsers::Empty), ("not_found", UnknownUsers::NotFound)],
             )?,
             function: vars.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "local".into()),
+            version: vars.get("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".into()),
         })
     }
 }

@@ -7,12 +7,14 @@
 //! These invariants always hold:
 //! 1. After a sign-in, under any concurrency, a user has at most `MAX_SESSIONS` live sessions.
 //! 2. An ended session never becomes live again, and no list that starts after the answer shows it.
-//! 3. The first receipt wins. Repeating a termination changes nothing and succeeds.
-//! 4. End-all ends every session that is live at one instant. A racing sign-in is wholly before or wholly after it.
-//! 5. Nobody learns whether another user's session exists.
-//! 6. A list is one round trip deep, and its read units follow the live sessions only.
-//! 7. A failure is never reported as a success: there is no partial list and no unreported half-done termination.
-//! 8. No input makes the process crash or stop answering.
+//! 3. After the answer to a termination, every token that names the session or was bound to it is refused on every route,
+//!    and opens nothing, in any interleaving. After an end-all, so is every unbound token that was issued until then.
+//! 4. The first receipt wins. Repeating a termination changes nothing and succeeds.
+//! 5. End-all ends every session that is live at one instant. A racing sign-in is wholly before or wholly after it.
+//! 6. Nobody learns whether another user's session exists, and nothing of a target reaches a caller who may not see it.
+//! 7. A list is one round trip deep, and its read units follow the live sessions only.
+//! 8. A failure is never reported as a success: there is no partial list and no unreported half-done termination.
+//! 9. No input makes the process crash or stop answering.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

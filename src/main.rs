@@ -19,7 +19,7 @@ async fn main() -> Result<(), Error> {
     let config = Config::from_env().inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     // Every sign-in needs random numbers, so a system without them must not start.
     SessionId::generate(Utc::now())?;
-    let function = config.function.clone();
+    let (function, version) = (config.function.clone(), config.version.clone());
     let metrics = Metrics::default();
     metrics.add("ColdStarts", 1.0);
     let client = client::from_environment(&config.database.timeouts).await;
@@ -27,18 +27,19 @@ async fn main() -> Result<(), Error> {
     let app = &App::new(config, store, metrics.clone());
     app.warm_up().await;
     // The start has a line of its own, so that its reads do not count as the first request's.
-    print_metrics(&metrics, &function);
-    let (metrics, function) = (&metrics, &function);
+    let print_metrics = || print_line(metrics.flush(&function, &version, Utc::now()));
+    print_metrics();
+    let print_metrics = &print_metrics;
     let answer = |event: LambdaEvent<Event>| async move {
         let answer = app.answer(event, Utc::now()).await;
-        print_metrics(metrics, function);
-        Ok::<_, Error>(answer)
+        print_metrics();
+        answer.map_err(Error::from)
     };
     lambda_runtime::run(service_fn(answer)).await
 }
 
-fn print_metrics(metrics: &Metrics, function: &str) {
-    if let Some(line) = metrics.flush(function, Utc::now()) {
+fn print_line(line: Option<String>) {
+    if let Some(line) = line {
         // A request does not fail because its metrics cannot be written.
         let _lost = writeln!(stdout(), "{line}");
     }

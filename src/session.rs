@@ -32,19 +32,31 @@ pub struct UserId(String);
 
 /// The text is not a user id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to 255 visible ASCII characters without / \\ % ? # \" < > `")]
-pub struct InvalidUserId;
+pub enum InvalidUserId {
+    /// It is empty, too long, a dot segment, or contains a forbidden character.
+    #[error("must be 1 to 255 visible ASCII characters without / \\ % ? # \" < > `")]
+    Form,
+    /// It is what JavaScript writes for a value that is missing.
+    #[error("is \"{0}\", which is what JavaScript writes for a missing value; the client has not set the id")]
+    Placeholder(&'static str),
+}
+
+/// What JavaScript writes into a path for a value that is missing. An empty list for such a "user" would look fine.
+const PLACEHOLDERS: [&str; 4] = ["undefined", "null", "NaN", "[object Object]"];
 
 impl UserId {
     /// Parses an id that is already percent-decoded.
     ///
     /// # Errors
-    /// [`InvalidUserId`] when the text is empty, too long, a dot segment, or contains a forbidden character.
+    /// [`InvalidUserId`] when the text does not have the form of an id, or stands for a missing value.
     pub fn parse(text: &str) -> Result<Self, InvalidUserId> {
+        if let Some(placeholder) = PLACEHOLDERS.into_iter().find(|placeholder| *placeholder == text) {
+            return Err(InvalidUserId::Placeholder(placeholder));
+        }
         let visible = |byte: u8| byte.is_ascii_graphic() && !NOT_IN_USER_IDS.contains(&byte);
         let fits = (1..=USER_ID_MAX).contains(&text.len()) && text.bytes().all(visible);
         if !fits || text == "." || text == ".." {
-            return Err(InvalidUserId);
+            return Err(InvalidUserId::Form);
         }
         Ok(Self(text.to_owned()))
     }
@@ -601,9 +613,17 @@ mod tests {
     #[test]
     fn what_a_path_would_take_for_another_is_no_user_id() {
         for text in [".", "..", "", "a/b", "a%2fb"] {
-            assert_eq!(UserId::parse(text), Err(InvalidUserId), "{text}");
+            assert_eq!(UserId::parse(text), Err(InvalidUserId::Form), "{text}");
         }
         assert!(UserId::parse("...").is_ok());
+    }
+
+    #[test]
+    fn a_missing_value_of_javascript_is_not_a_user_id() {
+        for text in PLACEHOLDERS {
+            assert_eq!(UserId::parse(text), Err(InvalidUserId::Placeholder(text)));
+        }
+        assert!(UserId::parse("nullable").is_ok());
     }
 
     #[test]
@@ -697,7 +717,7 @@ mod tests {
                     prop_assert!(!text.is_empty() && text.len() <= USER_ID_MAX);
                     prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b'%'));
                 }
-                Err(InvalidUserId) => prop_assert!(text != "74"),
+                Err(_) => prop_assert!(text != "74"),
             }
         }
 

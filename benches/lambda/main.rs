@@ -1,9 +1,16 @@
-//! The service beside its floor, its limit and what a user would pick instead: cold starts and warm calls over TLS.
+//! The service beside its floor, its limit and what a user would pick instead: cold starts and warm calls over TLS, and
+//! the same with the CPU share that Lambda gives to a memory.
 //!
-//! `cargo bench --bench lambda` builds the release binary as it is deployed and prints a table. The peers are put in
-//! place by `benches/peers/install`; one that is missing is said and left out. After a `--`: `--json` prints for
-//! machines, `--rounds N` changes the number of cold starts, and `--beside PATH` measures another build of the service
-//! in the same run, which is how a compiler option is judged.
+//! `cargo bench --bench lambda` builds the release binary as it is deployed and prints tables. The peers are put in
+//! place by `benches/peers/install`; one that is missing is named and left out. After a `--`:
+//!
+//! - `--memory 128,256` gives each contender the CPU share of so many MB, one after the other; by default only the
+//!   service gets one, that of the template's memory.
+//! - `--rtt 4ms` is how much later DynamoDB's answers arrive in that table.
+//! - `--rounds N` changes the number of cold starts; 0 leaves the table of cold starts and warm calls out.
+//! - `--routes` adds a table of all routes.
+//! - `--beside PATH` measures another build of the service in the same run. Compiler options are judged in this way.
+//! - `--json` prints for machines.
 
 #[path = "../../examples/local/demo.rs"]
 mod demo;
@@ -11,7 +18,10 @@ mod demo;
 mod support;
 
 mod contender;
+mod memory;
 mod report;
+mod routes;
+mod share;
 mod tls;
 
 use std::env;
@@ -19,50 +29,76 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use chrono::Utc;
 use dynoxide::Database;
 use lexopt::Arg::Long;
 use lexopt::ValueExt;
 use serde_json::{Value, json};
+use serde_norway::Value as Yaml;
+use sessions::session::UserId;
 use tokio::net::TcpListener;
 
-use contender::{Contender, World};
-use report::{Measured, Report};
-use support::{engine, token};
+use contender::{Contender, Events, Expected, Request, World};
+use memory::Shares;
+use report::{BESIDE, Measured, OWN_LIST, OWN_LIST_WITHOUT_SID, Report, Target, Zips};
+use routes::Routes;
+use support::{Table, engine, token};
+use tls::Front;
 
-/// Whatever goes wrong ends the benchmark.
+/// Every failure ends the benchmark.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Cold starts of each contender; they take turns, so that what the machine does meanwhile meets all alike.
+/// Cold starts of each contender. They take turns, so that what the machine does meanwhile affects all in the same way.
 const ROUNDS: usize = 15;
 
 /// Warm calls after each cold start.
 const CALLS: usize = 200;
 
-/// What was asked for on the command line.
+/// How long DynamoDB's answer takes on the way in Lambda.
+const RTT: Duration = Duration::from_millis(4);
+
+/// The options of the command line.
 struct Options {
     json: bool,
     rounds: usize,
+    routes: bool,
+    rtt: Duration,
+    memories: Option<Vec<u32>>,
     beside: Option<PathBuf>,
 }
 
 impl Options {
     fn parse() -> Result<Self> {
-        let mut options = Self { json: false, rounds: ROUNDS, beside: None };
+        let mut options =
+            Self { json: false, rounds: ROUNDS, routes: false, rtt: RTT, memories: None, beside: None };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("json") => options.json = true,
                 Long("rounds") => options.rounds = parser.value()?.parse()?,
+                Long("routes") => options.routes = true,
+                Long("rtt") => options.rtt = parser.value()?.parse_with(milliseconds)?,
+                Long("memory") => options.memories = Some(parser.value()?.parse_with(numbers)?),
                 Long("beside") => options.beside = Some(parser.value()?.into()),
-                // What cargo itself adds.
+                // cargo adds this one.
                 Long("bench") => {}
                 other => return Err(other.unexpected().into()),
             }
         }
         Ok(options)
     }
+}
+
+/// "4ms"
+fn milliseconds(text: &str) -> Result<Duration> {
+    Ok(Duration::from_millis(text.strip_suffix("ms").ok_or("write milliseconds, such as 4ms")?.parse()?))
+}
+
+/// "128,256"
+fn numbers(text: &str) -> Result<Vec<u32>> {
+    text.split(',').map(|number| Ok(number.parse()?)).collect()
 }
 
 #[tokio::main(worker_threads = 2)]
@@ -72,8 +108,8 @@ async fn main() -> Result<()> {
     fs::create_dir_all(&folder)?;
     let outcome = run(&options, &folder).await;
     fs::remove_dir_all(&folder)?;
-    let report = outcome?;
-    println!("{}", if options.json { report.json() } else { report.table() });
+    let outcome = outcome?;
+    println!("{}", if options.json { outcome.json().to_string() } else { outcome.text() });
     Ok(())
 }
 
@@ -81,25 +117,109 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-async fn run(options: &Options, folder: &Path) -> Result<Report> {
+/// Everything that was measured.
+struct Outcome {
+    report: Option<Report>,
+    shares: Option<Shares>,
+    routes: Option<Routes>,
+}
+
+impl Outcome {
+    fn targets(&self) -> Vec<Target> {
+        let report = self.report.iter().flat_map(Report::targets);
+        report.chain(self.shares.iter().flat_map(Shares::targets)).collect()
+    }
+
+    fn text(&self) -> String {
+        let report = self.report.as_ref().map(Report::table);
+        let tables =
+            [report, self.shares.as_ref().map(Shares::table), self.routes.as_ref().map(Routes::table)];
+        let mut text: Vec<String> = tables.into_iter().flatten().collect();
+        text.push(self.targets().iter().map(Target::text).collect());
+        text.join("\n")
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "cold_and_warm": self.report.as_ref().map(Report::json),
+            "memory": self.shares.as_ref().map(Shares::json),
+            "routes": self.routes.as_ref().map(Routes::json),
+            "targets": self.targets().iter().map(Target::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+async fn run(options: &Options, folder: &Path) -> Result<Outcome> {
     build("Cargo.toml")?;
     build("benches/peers/floor/Cargo.toml")?;
-    let world = world(folder).await?;
-    let (contenders, missing): (Vec<_>, Vec<_>) = contenders(options.beside.as_deref())
+    let beside = options.beside.as_deref();
+    let (contenders, missing): (Vec<_>, Vec<_>) = contenders(beside)
         .into_iter()
         .partition(|contender| contender.deployed.iter().all(|path| path.exists()));
     for contender in &missing {
-        eprintln!("{} is not here and left out; benches/peers/install puts it in place", contender.name);
+        eprintln!("{} is not here and is left out; benches/peers/install puts it in place", contender.name);
     }
+    let plain = database().await?;
+    let address = plain.endpoint.trim_start_matches("http://").to_owned();
+    let (front, trust) = Front::new(address, folder)?;
+    let mut world = world(&plain, trust).await?;
+    world.database.endpoint = endpoint(front.serve(Duration::ZERO).await?);
+    let report = match options.rounds {
+        0 => None,
+        rounds => Some(starts_and_calls(&contenders, rounds, &world, beside).await?),
+    };
+    let routes = match options.routes {
+        true => Some(Routes::measure(&contenders[0], &world, &plain).await?),
+        false => None,
+    };
+    world.database.endpoint = endpoint(front.serve(options.rtt).await?);
+    let shares = shares(options, &contenders, &world).await?;
+    Ok(Outcome { report, shares, routes })
+}
+
+fn endpoint(port: u16) -> String {
+    format!("https://localhost:{port}")
+}
+
+async fn starts_and_calls(
+    contenders: &[Contender],
+    rounds: usize,
+    world: &World,
+    beside: Option<&Path>,
+) -> Result<Report> {
     let mut measured: Vec<_> = contenders.iter().map(Measured::new).collect::<Result<_>>()?;
-    for round in 1..=options.rounds {
-        eprintln!("round {round} of {}", options.rounds);
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}");
         for (contender, measured) in contenders.iter().zip(&mut measured) {
-            measured.add(contender.live(&world, CALLS).await?);
+            measured.add(contender.run(world, CALLS).await?);
         }
-        same_answers(&contenders, &measured)?;
+        same_answers(contenders, &measured)?;
     }
-    Report::new(measured, options.rounds)
+    let beside = beside.map(report::zipped).transpose()?;
+    Ok(Report::new(&measured, rounds, Zips { service: report::zipped(&service())?, beside }))
+}
+
+/// The shares of the memories that were asked for, or else that of the template for the service. Where the machine has
+/// no control groups for us, this says so, and the rest still runs.
+async fn shares(options: &Options, contenders: &[Contender], world: &World) -> Result<Option<Shares>> {
+    let (contenders, memories) = match &options.memories {
+        Some(memories) => (contenders, memories.clone()),
+        None => (&contenders[..1], vec![default_memory()?]),
+    };
+    if let Some(Err(error)) = memories.first().map(|memory| share::Share::of(*memory)) {
+        eprintln!("no CPU shares here: {error}");
+        return Ok(None);
+    }
+    let contenders: Vec<_> =
+        contenders.iter().filter(|contender| contender.is_deployable()).cloned().collect();
+    Shares::measure(&contenders, &memories, world, options.rtt).await.map(Some)
+}
+
+/// The default of the template's `MemorySize`.
+fn default_memory() -> Result<u32> {
+    let template: Yaml = serde_norway::from_str(include_str!("../../template.yaml"))?;
+    let memory = template["Parameters"]["MemorySize"]["Default"].as_u64();
+    Ok(memory.ok_or("template.yaml has no default memory")?.try_into()?)
 }
 
 /// Builds a package's program as for a deployment, into the one target folder.
@@ -112,85 +232,129 @@ fn build(manifest: &str) -> Result<()> {
     if status.success() { Ok(()) } else { Err(format!("cannot build {manifest}").into()) }
 }
 
+fn target(path: &str) -> PathBuf {
+    root().join("target").join(path)
+}
+
+/// The deployed program.
+fn service() -> PathBuf {
+    target("release/sessions")
+}
+
 fn contenders(beside: Option<&Path>) -> Vec<Contender> {
-    let target = |path: &str| root().join("target").join(path);
-    let program = |path: &str| target(path).to_string_lossy().into_owned();
-    let native = |name, program: PathBuf, environment, answers| Contender {
+    let mut contenders = vec![
+        native("this service", service(), Request::AdminList, Expected::Same),
+        native("admin's list, no sid", service(), Request::AdminListWithoutSid, Expected::Same),
+        native(OWN_LIST, service(), Request::OwnList, Expected::SameSessions),
+        native(OWN_LIST_WITHOUT_SID, service(), Request::OwnListWithoutSid, Expected::SameSessions),
+    ];
+    if let Some(program) = beside {
+        let own = native("own list beside it", program.into(), Request::OwnList, Expected::SameSessions);
+        contenders.push(native(BESIDE, program.into(), Request::AdminList, Expected::SameSessions));
+        contenders.push(own);
+    }
+    let floor = || target("release/floor");
+    let limit = native("limit: raw Query", floor(), Request::AdminList, Expected::Anything);
+    contenders.push(native("floor: no-op", floor(), Request::AdminList, Expected::Anything));
+    contenders.push(Contender { environment: vec![("FLOOR", "query")], ..limit });
+    contenders.extend([node(), fastapi()]);
+    contenders
+}
+
+fn native(name: &'static str, program: PathBuf, request: Request, answer: Expected) -> Contender {
+    Contender {
         name,
         command: vec![program.to_string_lossy().into_owned()],
         folder: root().into(),
         deployed: vec![program],
-        environment,
-        answers,
-    };
-    let floor = || target("release/floor");
-    let beside = beside.map(|program| native("beside it", program.into(), vec![], true));
-    let node = target("peers/node/index.mjs");
-    let own = vec![
-        native("this service", bootstrap(), vec![], true),
-        native("floor: no-op", floor(), vec![], false),
-        native("limit: raw Query", floor(), vec![("FLOOR", "query")], false),
-    ];
-    let peers = vec![
-        Contender {
-            name: "Node, AWS SDK v3",
-            command: vec!["node".into(), program("peers/node/index.mjs")],
-            folder: root().into(),
-            deployed: vec![node],
-            environment: vec![("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true")],
-            answers: true,
-        },
-        Contender {
-            name: "FastAPI, Mangum, boto3",
-            command: [&program("peers/fastapi/bin/python"), "-m", "awslambdaric", "app.handler"]
-                .map(str::to_owned)
-                .into(),
-            folder: root().join("benches/peers/fastapi"),
-            deployed: vec![target("peers/fastapi/lib"), root().join("benches/peers/fastapi/app.py")],
-            environment: vec![],
-            answers: true,
-        },
-    ];
-    own.into_iter().chain(beside).chain(peers).collect()
+        environment: vec![],
+        request,
+        answer,
+    }
 }
 
-/// The demo data behind TLS, and an admin who lists the sessions of user 74.
-async fn world(folder: &Path) -> Result<World> {
+fn node() -> Contender {
+    let bundle = target("peers/node/index.mjs");
+    Contender {
+        name: "Node, AWS SDK v3",
+        command: vec!["node".into(), bundle.to_string_lossy().into_owned()],
+        folder: root().into(),
+        deployed: vec![bundle],
+        environment: vec![("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true")],
+        request: Request::AdminList,
+        answer: Expected::Same,
+    }
+}
+
+fn fastapi() -> Contender {
+    let python = target("peers/fastapi/bin/python").to_string_lossy().into_owned();
+    Contender {
+        name: "FastAPI, Mangum, boto3",
+        command: [&python, "-m", "awslambdaric", "app.handler"].map(str::to_owned).into(),
+        folder: root().join("benches/peers/fastapi"),
+        deployed: vec![target("peers/fastapi/lib"), root().join("benches/peers/fastapi/app.py")],
+        environment: vec![],
+        request: Request::AdminList,
+        answer: Expected::Same,
+    }
+}
+
+/// The demo data in an engine of its own.
+async fn database() -> Result<Table> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?.to_string();
     let plain = engine::serve(listener, Database::memory()?)?;
     let client = plain.client();
     engine::create_table(&client, &plain.table).await?;
     let policy = support::settings(&plain, &[]).policy;
     demo::fill(&client, &plain.table, &plain.store(policy), Utc::now()).await?;
-    let (port, trust) = tls::serve(address, folder).await?;
-    let database = support::Table { endpoint: format!("https://localhost:{port}"), ..plain };
-    Ok(World { database, trust, secret: token::SECRET, event: event()? })
+    Ok(plain)
 }
 
-fn event() -> Result<Value> {
-    let mut event: Value = serde_json::from_str(include_str!("../../events/admin-lists-sessions.json"))?;
-    let token = token::token("1", Some("admin"), None, Utc::now().timestamp() + 3600);
-    event["headers"]["authorization"] = json!(format!("Bearer {token}"));
-    Ok(event)
+async fn world(plain: &Table, trust: tls::Trust) -> Result<World> {
+    let policy = support::settings(plain, &[]).policy;
+    let admin = plain.store(policy).user_sessions(&UserId::parse("1")?).await?;
+    let admin_session = admin.open.first().ok_or("the admin has no session")?.id.to_string();
+    let events = events(&admin_session)?;
+    Ok(World { database: plain.clone(), trust, secret: token::SECRET, events, admin_session })
 }
 
-/// A contender that answers something else does something else.
+fn events(admin_session: &str) -> Result<Events> {
+    let admin: Value = serde_json::from_str(include_str!("../../events/admin-lists-sessions.json"))?;
+    let own: Value = serde_json::from_str(include_str!("../../events/user-lists-own.json"))?;
+    let expires = Utc::now().timestamp() + 3_600;
+    let with = |event: &Value, user, role, sid| {
+        let mut event = event.clone();
+        event["headers"]["authorization"] =
+            json!(format!("Bearer {}", token::token(user, role, sid, expires)));
+        event
+    };
+    Ok(Events {
+        admin_list: with(&admin, "1", Some("admin"), Some(admin_session)),
+        admin_list_without_sid: with(&admin, "1", Some("admin"), None),
+        own_list: with(&own, "74", None, Some(demo::OFFICE_PC)),
+        own_list_without_sid: with(&own, "74", None, None),
+    })
+}
+
+/// A contender with a wrong answer does something else, and its figures mean nothing.
 fn same_answers(contenders: &[Contender], measured: &[Measured]) -> Result<()> {
     let own = measured[0].body()?;
     if own.as_array().is_none_or(|sessions| sessions.len() != 3) {
         return Err(format!("the service answers {own}").into());
     }
-    for (contender, measured) in contenders.iter().zip(measured).filter(|(contender, _)| contender.answers) {
-        let body = measured.body()?;
-        if body != own {
-            return Err(format!("{} answers {body} instead of {own}", contender.name).into());
+    for (contender, measured) in contenders.iter().zip(measured) {
+        let is_right = match contender.answer {
+            Expected::Same => measured.body()? == own,
+            Expected::SameSessions => ids(&measured.body()?) == ids(&own),
+            Expected::Anything => true,
+        };
+        if !is_right {
+            return Err(format!("{} answers {} instead of {own}", contender.name, measured.body()?).into());
         }
     }
     Ok(())
 }
 
-/// Where the deployed program is.
-pub fn bootstrap() -> PathBuf {
-    root().join("target/release/sessions")
+fn ids(sessions: &Value) -> Vec<&Value> {
+    sessions.as_array().into_iter().flatten().map(|session| &session["id"]).collect()
 }

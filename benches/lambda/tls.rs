@@ -1,12 +1,18 @@
-//! TLS before the embedded DynamoDB, as AWS has it: a CA of the bench's own, a leaf that it signed, and a listener.
+//! TLS before the embedded DynamoDB, as AWS has it: a CA of the bench's own, a leaf that it signed, and a listener. The
+//! answers can take as long as the way to DynamoDB and back.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
-use tokio::io::copy_bidirectional;
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, copy, copy_bidirectional, duplex, split,
+};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::spawn_blocking;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -25,14 +31,88 @@ pub struct Trust {
     pub test_root: PathBuf,
 }
 
-/// Serves TLS on a free port before the engine at `engine`; returns the port and whom to trust.
-pub async fn serve(engine: String, folder: &Path) -> Result<(u16, Trust)> {
-    let (config, root) = certificates()?;
-    let trust = write(&root, folder)?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let port = listener.local_addr()?.port();
-    tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), engine));
-    Ok((port, trust))
+/// The TLS side of an engine.
+#[derive(Clone)]
+pub struct Front {
+    acceptor: TlsAcceptor,
+    /// The address of the engine.
+    engine: String,
+}
+
+impl Front {
+    /// A front of the engine at this address, and the files with which clients trust it.
+    pub fn new(engine: String, folder: &Path) -> Result<(Self, Trust)> {
+        let (config, root) = certificates()?;
+        Ok((Self { acceptor: TlsAcceptor::from(Arc::new(config)), engine }, write(&root, folder)?))
+    }
+
+    /// Serves on a free port, which it returns. Everything that clients receive comes `delay` later.
+    pub async fn serve(&self, delay: Duration) -> Result<u16> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        let front = self.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(front.clone().connect(client, delay));
+            }
+        });
+        Ok(port)
+    }
+
+    async fn connect(self, client: TcpStream, delay: Duration) -> Result<()> {
+        client.set_nodelay(true)?;
+        if delay.is_zero() {
+            return self.forward(client).await;
+        }
+        let (near, far) = duplex(BUFFER);
+        tokio::spawn(self.forward(far));
+        delayed(client, near, delay).await
+    }
+
+    /// Forwards one connection until either side closes it. The contender reports whatever goes wrong.
+    async fn forward(self, client: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
+        let mut client = self.acceptor.accept(client).await?;
+        let mut engine = TcpStream::connect(&self.engine).await?;
+        engine.set_nodelay(true)?;
+        copy_bidirectional(&mut client, &mut engine).await?;
+        Ok(())
+    }
+}
+
+/// More bytes than are ever under way.
+const BUFFER: usize = 1 << 16;
+
+/// Bytes, and the time at which they arrive.
+type Parcel = (Instant, Vec<u8>);
+
+/// Passes everything on from the client at once, and everything to the client after `delay`.
+async fn delayed(client: TcpStream, front: DuplexStream, delay: Duration) -> Result<()> {
+    let (mut from_client, to_client) = client.into_split();
+    let (from_front, mut to_front) = split(front);
+    let (sender, parcels) = unbounded_channel();
+    tokio::spawn(send_off(from_front, sender, delay));
+    tokio::spawn(deliver(parcels, to_client));
+    copy(&mut from_client, &mut to_front).await?;
+    Ok(())
+}
+
+async fn send_off(mut from: impl AsyncRead + Unpin, parcels: UnboundedSender<Parcel>, delay: Duration) {
+    loop {
+        let mut bytes = Vec::with_capacity(BUFFER);
+        match from.read_buf(&mut bytes).await {
+            Ok(1..) if parcels.send((Instant::now() + delay, bytes)).is_ok() => {}
+            _ => return,
+        }
+    }
+}
+
+async fn deliver(mut parcels: UnboundedReceiver<Parcel>, mut to: impl AsyncWrite + Unpin) -> Result<()> {
+    while let Some((due, bytes)) = parcels.recv().await {
+        // tokio's timers count whole milliseconds, which is too coarse here.
+        spawn_blocking(move || std::thread::sleep(due.saturating_duration_since(Instant::now()))).await?;
+        to.write_all(&bytes).await?;
+    }
+    Ok(())
 }
 
 fn certificates() -> Result<(ServerConfig, String)> {
@@ -63,20 +143,4 @@ fn write(root: &str, folder: &Path) -> Result<Trust> {
     fs::write(&trust.all_roots, system + root)?;
     fs::write(&trust.test_root, root)?;
     Ok(trust)
-}
-
-async fn accept(listener: TcpListener, tls: TlsAcceptor, engine: String) {
-    while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(forward(client, tls.clone(), engine.clone()));
-    }
-}
-
-/// One connection, until either side is done with it; how it ends is for the contender to see.
-async fn forward(client: TcpStream, tls: TlsAcceptor, engine: String) -> Result<()> {
-    client.set_nodelay(true)?;
-    let mut client = tls.accept(client).await?;
-    let mut engine = TcpStream::connect(engine).await?;
-    engine.set_nodelay(true)?;
-    copy_bidirectional(&mut client, &mut engine).await?;
-    Ok(())
 }

@@ -8,7 +8,7 @@ mod token;
 use std::collections::HashMap;
 
 use crate::config::{Auth, AuthMode};
-use crate::session::{Digest, Sid, Timestamp, UserId};
+use crate::session::{self, Digest, Sid, Timestamp, UserId};
 use claims::Claims;
 pub use jwks::{JwksError, PublicKeys};
 use keys::Keys;
@@ -30,6 +30,14 @@ pub struct Caller {
     pub issued_at: Option<i64>,
     /// When the token expires (`exp`), in whole seconds, rounded up.
     pub expires_at: i64,
+}
+
+impl Caller {
+    /// What the token says about its session.
+    pub fn token(&self) -> session::Token {
+        let Self { sid, token, issued_at, expires_at, .. } = *self;
+        session::Token { sid, digest: token, issued_at, expires_at }
+    }
 }
 
 /// The role of a caller, as far as the token says it.
@@ -92,6 +100,11 @@ impl Authenticator {
             AuthMode::Gateway => None,
         };
         Self { settings, keys }
+    }
+
+    /// Whether tokens are verified here, and not in API Gateway.
+    pub fn verifies_tokens(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Authenticates the caller of a request at `now`.

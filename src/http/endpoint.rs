@@ -22,10 +22,20 @@ pub struct Endpoint {
 pub enum Name {
     /// An admin lists a user's sessions.
     ListUserSessions,
-    /// An admin ends all of a user's sessions.
+    /// A service signs a user in.
+    SignInUser,
+    /// An admin or a service ends all of a user's sessions.
     EndUserSessions,
-    /// An admin ends one of a user's sessions.
+    /// An admin or a service reads one of a user's sessions.
+    UserSession,
+    /// An admin or a service ends one of a user's sessions.
     EndUserSession,
+    /// A service reports that a user's session is in use.
+    RecordUserActivity,
+    /// An admin or a service counts the live sessions of many users.
+    Summary,
+    /// An admin or a service ends all sessions of many users.
+    EndSessionsOfUsers,
     /// A user signs in.
     SignIn,
     /// A client asks for the session of its token.
@@ -53,16 +63,28 @@ pub enum Access {
     User,
     /// Admins, about other users' sessions.
     Admin,
+    /// Admins, and the back ends that have the service role.
+    AdminOrService,
+    /// The back ends that have the service role.
+    Service,
 }
 
+const USER_SESSION: &str = "/sessions/user/{user_id}/session/{session_id}";
+const USER_ACTIVITY: &str = "/sessions/user/{user_id}/session/{session_id}/activity";
+
 /// Every endpoint.
-pub static ENDPOINTS: [Endpoint; 12] = {
-    use Access::{Admin, User};
+pub static ENDPOINTS: [Endpoint; 17] = {
+    use Access::{Admin, AdminOrService, Service, User};
     use Name::*;
     [
         endpoint(Method::GET, "/sessions/user/{user_id}", ListUserSessions, Admin),
-        endpoint(Method::DELETE, "/sessions/user/{user_id}", EndUserSessions, Admin),
-        endpoint(Method::DELETE, "/sessions/user/{user_id}/session/{session_id}", EndUserSession, Admin),
+        endpoint(Method::POST, "/sessions/user/{user_id}", SignInUser, Service),
+        endpoint(Method::DELETE, "/sessions/user/{user_id}", EndUserSessions, AdminOrService),
+        endpoint(Method::GET, USER_SESSION, UserSession, AdminOrService),
+        endpoint(Method::DELETE, USER_SESSION, EndUserSession, AdminOrService),
+        endpoint(Method::POST, USER_ACTIVITY, RecordUserActivity, Service),
+        endpoint(Method::GET, "/sessions/summary", Summary, AdminOrService),
+        endpoint(Method::POST, "/sessions/end", EndSessionsOfUsers, AdminOrService),
         endpoint(Method::POST, "/sessions/create", SignIn, User),
         endpoint(Method::GET, "/sessions/current", CurrentSession, User),
         endpoint(Method::GET, "/sessions/my-sessions", MySessions, User),

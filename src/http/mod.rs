@@ -17,9 +17,10 @@ use crate::auth::{Authenticator, Caller, Credentials};
 use crate::config::{Config, RoleSource, UnknownUsers};
 use crate::session::{Clock, Digest, Sid, Timestamp, Token, UserId};
 use crate::store::SessionStore;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, SERVER_ERRORS};
 use endpoint::{Endpoint, Name};
-pub use lambda::Event;
+pub use handlers::{AuthorizerAnswer, AuthorizerError};
+pub use lambda::{Event, EventAnswer};
 use lambda::{gateway_context, request_id};
 use problem::Problem;
 use request::RequestContext;
@@ -107,9 +108,16 @@ impl App {
     }
 
     fn refuse(&self, problem: Problem, request_id: &str) -> Response<Body> {
-        self.metrics.add(format!("Refused.{}", problem.code().as_str()), 1.0);
+        self.count_refusal(&problem);
         problem.log();
         problem.into_response(request_id)
+    }
+
+    fn count_refusal(&self, problem: &Problem) {
+        self.metrics.add(format!("Refused.{}", problem.code().as_str()), 1.0);
+        if problem.code().status().is_server_error() {
+            self.metrics.add(SERVER_ERRORS, 1.0);
+        }
     }
 
     /// Finds the endpoint (404, 405), authenticates the caller (401), checks what the token's claims allow (403), and
@@ -133,6 +141,11 @@ impl App {
             Name::ListUserSessions => self.list_user_sessions(&request).await,
             Name::EndUserSessions => self.end_user_sessions(&request).await,
             Name::EndUserSession => self.end_user_session(&request).await,
+            Name::UserSession => self.user_session(&request).await,
+            Name::SignInUser => self.sign_in_user(&request).await,
+            Name::RecordUserActivity => self.record_user_activity(&request).await,
+            Name::Summary => self.summary(&request).await,
+            Name::EndSessionsOfUsers => self.end_sessions_of_users(&request).await,
             Name::SignIn => self.sign_in(&request).await,
             Name::CurrentSession => self.current_session(&request).await,
             Name::MySessions => self.my_sessions(&request).await,

@@ -9,8 +9,9 @@ use lambda_http::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW
 use lambda_http::{Body, Response};
 use serde::Serialize;
 
-use super::response::respond;
+use super::response::{EndedUser, respond};
 use crate::auth::AuthError;
+use crate::session::UserId;
 use crate::store::StoreError;
 
 type Cause = Box<dyn Error + Send + Sync>;
@@ -88,6 +89,8 @@ codes! {
     NoCurrentSession = "no_current_session", UNAUTHORIZED;
     /// Only admins may do this.
     AdminOnly = "admin_only", FORBIDDEN;
+    /// Only services may do this.
+    ServiceOnly = "service_only", FORBIDDEN;
     /// There is no such route.
     RouteNotFound = "route_not_found", NOT_FOUND;
     /// There is no such user.
@@ -98,6 +101,8 @@ codes! {
     NothingToLogOut = "nothing_to_log_out", NOT_FOUND;
     /// The path takes other methods.
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED;
+    /// The session that a service asked about is over.
+    SessionAlreadyEnded = "session_already_ended", CONFLICT;
     /// It is not known which session is the current one.
     CurrentSessionUnknown = "current_session_unknown", CONFLICT;
     /// The body is too large.
@@ -115,15 +120,25 @@ codes! {
 pub(crate) struct Problem {
     code: Code,
     detail: Cow<'static, str>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     cause: Option<Cause>,
+    partly_ended: Option<Box<PartlyEnded>>,
+}
+
+/// What a request for many users did before it failed.
+#[derive(Debug, Serialize)]
+pub(super) struct PartlyEnded {
+    /// The users whose sessions have ended.
+    pub ended: Vec<EndedUser>,
+    /// The users whose sessions may still be live.
+    pub remaining: Vec<UserId>,
 }
 
 impl Problem {
     pub(super) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let header = (code.status() == StatusCode::UNAUTHORIZED)
-            .then_some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-        Self { code, detail: detail.into(), header, cause: None }
+            .then(|| Box::new((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))));
+        Self { code, detail: detail.into(), header, cause: None, partly_ended: None }
     }
 
     /// A field with a wrong value. `expected` says what the field takes.
@@ -158,6 +173,14 @@ impl Problem {
         Self::new(Code::AdminOnly, format!("Only admins can {action} other users' sessions"))
     }
 
+    pub(super) fn service_only() -> Self {
+        Self::new(Code::ServiceOnly, "Only services can do this")
+    }
+
+    pub(super) fn session_already_ended() -> Self {
+        Self::new(Code::SessionAlreadyEnded, "The session had already ended")
+    }
+
     pub(super) fn own_sessions() -> Self {
         Self::new(Code::OwnSessions, "Use /my-sessions endpoint for your own sessions")
     }
@@ -176,7 +199,7 @@ impl Problem {
 
     /// `allowed` lists the methods that the path takes.
     pub(super) fn wrong_method(allowed: &str) -> Self {
-        let header = HeaderValue::from_str(allowed).ok().map(|value| (ALLOW, value));
+        let header = HeaderValue::from_str(allowed).ok().map(|value| Box::new((ALLOW, value)));
         let problem = Self::new(Code::MethodNotAllowed, format!("This path takes {allowed}"));
         Self { header, ..problem }
     }
@@ -184,6 +207,20 @@ impl Problem {
     pub(super) fn internal(cause: impl Into<Cause>) -> Self {
         let detail = "The service failed; its log says why under this request_id";
         Self { cause: Some(cause.into()), ..Self::new(Code::InternalError, detail) }
+    }
+
+    /// The sessions of some users could not be ended.
+    pub(super) fn partly_ended(cause: StoreError, partly_ended: PartlyEnded) -> Self {
+        Self { partly_ended: Some(partly_ended.into()), ..Self::store_unavailable(cause) }
+    }
+
+    fn store_unavailable(cause: StoreError) -> Self {
+        let detail = "The sessions cannot be reached right now, and nothing is confirmed; try again";
+        Self {
+            header: Some(Box::new((RETRY_AFTER, HeaderValue::from_static("1")))),
+            cause: Some(cause.into()),
+            ..Self::new(Code::StoreUnavailable, detail)
+        }
     }
 
     pub(super) fn code(&self) -> Code {
@@ -208,10 +245,11 @@ impl Problem {
             detail: &self.detail,
             code: self.code.as_str(),
             request_id,
+            partly_ended: self.partly_ended.as_deref(),
         };
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = respond(status, "application/problem+json", body);
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         response
@@ -241,6 +279,8 @@ struct Document<'a> {
     detail: &'a str,
     code: &'a str,
     request_id: &'a str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    partly_ended: Option<&'a PartlyEnded>,
 }
 
 impl From<AuthError> for Problem {
@@ -260,14 +300,6 @@ impl From<AuthError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if !error.is_transient() {
-            return Self::internal(error);
-        }
-        let detail = "The sessions cannot be reached right now, and nothing is confirmed; try again";
-        Self {
-            header: Some((RETRY_AFTER, HeaderValue::from_static("1"))),
-            cause: Some(error.into()),
-            ..Self::new(Code::StoreUnavailable, detail)
-        }
+        if error.is_transient() { Self::store_unavailable(error) } else { Self::internal(error) }
     }
 }

@@ -86,6 +86,18 @@ impl<'r> Query<'r> {
         }
     }
 
+    /// The users that `user_id` names, from 1 to `max`.
+    pub(super) fn users(&self, max: usize) -> Result<Vec<UserId>, Problem> {
+        let name = "user_id";
+        let texts = self.0.and_then(|query| query.all(name)).unwrap_or_default();
+        if !(1..=max).contains(&texts.len()) {
+            let expected = format!("must be given 1 to {max} times");
+            return Err(Problem::bad_field(Code::BadParameter, name, expected));
+        }
+        let bad = |error| Problem::bad_field(Code::BadUserId, name, error);
+        texts.into_iter().map(|text| UserId::parse(text).map_err(bad)).collect()
+    }
+
     /// A parameter that is `true` or `false`. It is `false` when it is absent.
     pub(super) fn flag(&self, name: &str) -> Result<bool, Problem> {
         match self.one(name)? {

@@ -2,25 +2,34 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::time::Duration;
 
 use lambda_http::http::{Method, header};
 use lambda_http::{Request, RequestExt};
 use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::endpoint::PathIds;
 use super::lambda::gateway_context;
 use super::problem::{Code, Problem};
 use super::query::Query;
-use crate::auth::Caller;
+use crate::auth::{Caller, TokenRole};
 use crate::device::ClientHints;
 use crate::session::{Clock, Digest, EndReason, Note, SessionId, Termination, Timestamp, Token, UserId};
 
 /// The header in which a client names its own session.
 const SESSION_HEADER: &str = "x-session-id";
 
+/// The header by which a repeat of a service's sign-in is known.
+const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+
 /// The longest body, in bytes. A sign-in has a few hundred.
 const BODY_MAX: usize = 16 * 1024;
+
+/// How long it takes at most to write an answer and hand it over, when the work is done.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
 
 /// A request whose caller is authenticated: who asks, from which device, for what, and when.
 #[derive(Debug)]
@@ -51,13 +60,36 @@ impl<'r> RequestContext<'r> {
 
     /// What the caller's token says about its session.
     pub(super) fn token(&self) -> Token {
-        let Caller { sid, token, issued_at, expires_at, .. } = self.caller;
-        Token { sid, digest: token, issued_at, expires_at }
+        self.caller.token()
+    }
+
+    /// Whether a back end asks.
+    pub(super) fn is_service(&self) -> bool {
+        self.caller.role == TokenRole::Service
+    }
+
+    /// The last moment at which a round of calls may start, when a round takes `round` at most: later ones might not end
+    /// before Lambda ends the invocation. It is `None` when the runtime does not say when that is, as some local
+    /// runtimes do not.
+    pub(super) fn last_start(&self, round: Duration) -> Option<Instant> {
+        let deadline = i64::try_from(self.request.lambda_context_ref()?.deadline).ok()?;
+        if deadline <= self.now.timestamp_millis() {
+            return None;
+        }
+        let left = u64::try_from(deadline - self.clock.now().timestamp_millis()).unwrap_or_default();
+        Some(Instant::now() + Duration::from_millis(left).saturating_sub(round + ANSWER_TIME))
     }
 
     /// The user who asks.
     pub(super) fn user(&self) -> &UserId {
         &self.caller.user_id
+    }
+
+    /// The termination of what an admin or a service ends.
+    pub(super) fn revocation(&self, note: Option<Note>) -> Termination {
+        let by_service = self.is_service();
+        let reason = if by_service { EndReason::RevokedByService } else { EndReason::RevokedByAdmin };
+        self.termination(reason, note)
     }
 
     /// The termination of what this caller ends.
@@ -104,18 +136,18 @@ impl<'r> RequestContext<'r> {
 
     /// The headers that describe the client's device.
     pub(super) fn client_hints(&self) -> ClientHints<'r> {
-        ClientHints {
-            user_agent: self.header("user-agent"),
-            brands: self.header("sec-ch-ua"),
-            platform: self.header("sec-ch-ua-platform"),
-            platform_version: self.header("sec-ch-ua-platform-version"),
-            mobile: self.header("sec-ch-ua-mobile"),
-        }
+        client_hints(|name| self.header(name))
     }
 
     /// The digest of the client's user agent.
     pub(super) fn user_agent_digest(&self) -> Option<Digest> {
-        self.header("user-agent").map(|agent| Digest::of(self.user(), "user_agent", agent.as_bytes()))
+        self.header("user-agent").map(|agent| user_agent_digest(self.user(), agent))
+    }
+
+    /// The `Idempotency-Key` header; `None` when it is absent or empty.
+    pub(super) fn idempotency_key(&self) -> Option<&'r [u8]> {
+        let key = self.request.headers().get(IDEMPOTENCY_HEADER)?.as_bytes().trim_ascii();
+        Some(key).filter(|key| !key.is_empty())
     }
 
     /// The IP address from which API Gateway received the request. A header that a client can set never counts.
@@ -140,19 +172,36 @@ impl<'r> RequestContext<'r> {
 
     /// The JSON object in the body. A request without a body has an empty one.
     pub(super) fn json_body(&self) -> Result<Map<String, Value>, Problem> {
+        self.json_body_up_to(BODY_MAX)
+    }
+
+    /// The same, of a body of at most `max` bytes.
+    pub(super) fn json_body_up_to(&self, max: usize) -> Result<Map<String, Value>, Problem> {
+        match self.json_text(max)? {
+            [] => Ok(Map::new()),
+            text => serde_json::from_slice(text)
+                .map_err(|_| Problem::new(Code::BadBody, "The body must be a JSON object")),
+        }
+    }
+
+    /// A body that has exactly the form of `T`. `expected` says what that is.
+    pub(super) fn strict_body<T: DeserializeOwned>(&self, expected: &'static str) -> Result<T, Problem> {
+        let text = self.json_text(BODY_MAX)?;
+        // The error of the parser may quote the body.
+        serde_json::from_slice(text).map_err(|_| Problem::new(Code::BadBody, expected))
+    }
+
+    fn json_text(&self, max: usize) -> Result<&'r [u8], Problem> {
         let body: &[u8] = self.request.body();
-        if body.is_empty() {
-            return Ok(Map::new());
+        if body.len() > max {
+            let detail = format!("The body must be at most {} KB", max / 1024);
+            return Err(Problem::new(Code::BodyTooLarge, detail));
         }
-        if body.len() > BODY_MAX {
-            return Err(Problem::new(Code::BodyTooLarge, "The body must be at most 16 KB"));
-        }
-        if !self.says_json() {
+        if !body.is_empty() && !self.says_json() {
             let detail = "The body must be JSON, and Content-Type must say so";
             return Err(Problem::new(Code::BodyNotJson, detail));
         }
-        serde_json::from_slice(body)
-            .map_err(|_| Problem::new(Code::BadBody, "The body must be a JSON object"))
+        Ok(body)
     }
 
     /// Whether the body is declared as JSON. A body without a type counts as JSON, because clients send nothing else
@@ -171,6 +220,22 @@ impl<'r> RequestContext<'r> {
             false => Err(Problem::new(Code::UnexpectedBody, "This request takes no body")),
         }
     }
+}
+
+/// The headers that describe a client's device.
+pub(super) fn client_hints<'a>(header: impl Fn(&str) -> Option<&'a str>) -> ClientHints<'a> {
+    ClientHints {
+        user_agent: header("user-agent"),
+        brands: header("sec-ch-ua"),
+        platform: header("sec-ch-ua-platform"),
+        platform_version: header("sec-ch-ua-platform-version"),
+        mobile: header("sec-ch-ua-mobile"),
+    }
+}
+
+/// The digest of a user's user agent.
+pub(super) fn user_agent_digest(user: &UserId, agent: &str) -> Digest {
+    Digest::of(user, "user_agent", agent.as_bytes())
 }
 
 const NOT_UTF8: &str = "must be UTF-8 when percent-decoded";

@@ -184,7 +184,14 @@ impl<'a> EndedAllView<'a> {
     }
 }
 
+/// How many sessions of a user ended. In a dry run, how many would end.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct EndedUser {
+    pub user_id: UserId,
+    pub revoked: usize,
+}
+
 /// "1 session", "2 sessions"
-fn count(sessions: usize) -> String {
+pub(super) fn count(sessions: usize) -> String {
     if sessions == 1 { "1 session".into() } else { format!("{sessions} sessions") }
 }

@@ -22,7 +22,12 @@ pub(super) struct Backoff {
 impl Backoff {
     /// Starts a chain of rounds. No round starts later than `chain` from now.
     pub(super) fn start(chain: Duration) -> Self {
-        Self { deadline: Instant::now() + chain, bound: FIRST_BOUND }
+        Self::until(Instant::now() + chain)
+    }
+
+    /// Starts a chain of rounds. No round starts after `deadline`.
+    pub(super) fn until(deadline: Instant) -> Self {
+        Self { deadline, bound: FIRST_BOUND }
     }
 
     /// Fails when the deadline has passed.

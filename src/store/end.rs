@@ -2,6 +2,8 @@
 
 use std::cmp::Reverse;
 
+use tokio::time::Instant;
+
 use super::backoff::Backoff;
 use super::item::{key, session_sk, time, ttl};
 use super::token::TokenSession;
@@ -111,7 +113,24 @@ impl SessionStore {
         what: &EndAll,
         clock: Clock,
     ) -> Result<Vec<Session>, StoreError> {
-        let mut backoff = Backoff::start(self.timeouts.chain);
+        self.end_all_until(Instant::now() + self.timeouts.chain, user, seen, what, clock).await
+    }
+
+    /// The same, but no round of calls starts after `deadline`, the first one included. A round is a query and a
+    /// transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`], as above.
+    pub async fn end_all_until(
+        &self,
+        deadline: Instant,
+        user: &UserId,
+        seen: Option<UserSessions>,
+        what: &EndAll,
+        clock: Clock,
+    ) -> Result<Vec<Session>, StoreError> {
+        let mut backoff = Backoff::until(deadline);
+        backoff.check()?;
         let mut ended = Vec::new();
         let mut bind = what.keep.and_then(|kept| kept.bind.map(|token| (token, kept.session)));
         let mut seen = match seen {

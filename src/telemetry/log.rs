@@ -35,7 +35,7 @@ pub fn audit_signed_in(actor: &UserId, user: &UserId, session: SessionId, refres
     );
 }
 
-/// Writes the audit line of an admin who looked at a user's sessions.
+/// Writes the audit line of somebody who looked at a user's sessions.
 pub fn audit_viewed(actor: &UserId, user: &UserId) {
     tracing::info!(
         event = "sessions_viewed",
@@ -43,6 +43,12 @@ pub fn audit_viewed(actor: &UserId, user: &UserId) {
         user_id = user.as_str(),
         "sessions viewed"
     );
+}
+
+/// Writes the audit line of somebody who looked at how many sessions some users have.
+pub fn audit_summary_viewed(actor: &UserId, users: &[UserId]) {
+    let user_ids = users.iter().map(UserId::as_str).collect::<Vec<_>>().join(" ");
+    tracing::info!(event = "summary_viewed", actor = actor.as_str(), user_ids, "summary viewed");
 }
 
 /// Writes the audit line of a dry run: what would have ended.

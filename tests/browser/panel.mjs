@@ -348,23 +348,25 @@ try {
     await picture("ended-all");
   });
 
-  await step("a demo user whose sessions have ended signs in again, with a fresh token", async () => {
+  await step("a demo user whose sessions have ended is out, and signs in again with a fresh token", async () => {
     const signInAs74 = async () => {
-      // A token of the second of an ending may be refused.
+      // A token of the second of an ending is refused.
       const second = Math.floor(Date.now() / 1000);
       await until(() => Math.floor(Date.now() / 1000) > second);
-      await press("Change token");
       await page.getByRole("button", { name: /^User 74/ }).click();
       await see("This device", devices());
       await rows(devices(), 1);
       await see(/^\w+ on Linux$/, devices());
       return page.evaluate(() => sessionStorage.getItem("token"));
     };
+    await press("Change token");
     const first = await signInAs74();
     await fetch(`${API}/sessions/user/74`, { method: "DELETE", headers: { Authorization: `Bearer ${admin}` } });
+    await press("Refresh");
+    await see("Session has ended", page.locator("#sign-in-problem"));
     assert.notEqual(await signInAs74(), first);
     await signInWith(admin);
-  });
+  }, refused(401));
 
   await step("a failure in a question says under which id the log knows it", async () => {
     await signIn("81", "iphone");

@@ -31,6 +31,7 @@ async fn a_list_is_a_bare_array_of_live_sessions_newest_first() {
             "browser": "Firefox",
             "os": "Linux",
             "ip_address": "198.51.100.1",
+            "signed_in_ip": "198.51.100.1",
             "created_at": "2040-01-01T00:00:01.000Z",
             "last_activity": "2040-01-01T00:00:01.000Z",
             "expires_at": "2040-01-31T00:00:01.000Z",
@@ -259,7 +260,8 @@ async fn roles_may_be_in_the_table_instead_of_the_token() {
 
 #[tokio::test]
 async fn invalid_parameters_are_refused() {
-    let service = Service::start().await;
+    let mut service = Service::start().await;
+    let id = service.sign_in("74", "phone").await.id;
     let note = "n".repeat(257);
     let cases = [
         ("GET", "include_inactive=yes".to_owned(), "bad_boolean"),
@@ -276,14 +278,22 @@ async fn invalid_parameters_are_refused() {
         ("DELETE", format!("reason={note}"), "bad_reason"),
         ("DELETE", "reason=a%0D%0Ab".into(), "bad_reason"),
         ("DELETE", "reason=%00".into(), "bad_reason"),
+        // A misspelt dry run must not end anything.
+        ("DELETE", "dryrun=true".into(), "bad_parameter"),
+        ("DELETE", "dry-run=true".into(), "bad_parameter"),
+        ("DELETE", "Dry_Run=true".into(), "bad_parameter"),
+        ("DELETE", "excludeCurrent=true".into(), "bad_parameter"),
+        ("DELETE", "include_inactive=true".into(), "bad_parameter"),
     ];
     for (method, query, code) in cases {
         let reply = Call::new(method, &format!("{LIST}?{query}")).token(&admin_token()).send(&service).await;
         let name = query.split('=').next().unwrap();
         assert!(reply.problem(400, code).starts_with(name), "{query}: {}", reply.text);
     }
-    // The longest note there may be, counted in characters; and names nobody knows.
-    let fits = format!("{LIST}?reason={}&unknown=1", "%C3%A9".repeat(256));
+    assert_eq!(service.get(LIST, &admin_token()).await.ids(), [id.to_string()], "nothing has ended");
+    // A read ignores names that it does not know. The longest note is counted in characters.
+    service.get(&format!("{LIST}?unknown=1"), &admin_token()).await.ok();
+    let fits = format!("{LIST}?reason={}", "%C3%A9".repeat(256));
     service.delete(&fits, &admin_token()).await.ok();
 }
 

@@ -81,6 +81,7 @@ async fn a_sign_in_names_the_device_from_the_headers_and_the_address_from_the_ga
             "browser": "Safari",
             "os": "iOS",
             "ip_address": "198.51.100.7",
+            "signed_in_ip": "198.51.100.7",
             "created_at": "2040-01-01T00:00:00.000Z",
             "last_activity": "2040-01-01T00:00:00.000Z",
             "expires_at": "2040-01-31T00:00:00.000Z",
@@ -109,10 +110,10 @@ async fn every_field_of_a_sign_in_may_be_missing() {
 async fn the_same_fingerprint_refreshes_only_the_sessions_of_the_same_user() {
     let mut service = Service::start().await;
     let body = json!({"device_fingerprint": "the same"});
-    let first = service.post("/sessions/create", &user_token("74"), body.clone()).await;
+    let first = service.post("/sessions/create", &device_token("74"), body.clone()).await;
     service.pass(TimeDelta::hours(1));
-    let again = service.post("/sessions/create", &user_token("74"), body.clone()).await;
-    let other = service.post("/sessions/create", &user_token("75"), body).await;
+    let again = service.post("/sessions/create", &device_token("74"), body.clone()).await;
+    let other = service.post("/sessions/create", &device_token("75"), body).await;
     assert_eq!((first.status, again.status, other.status), (201, 200, 201));
     assert_eq!(first.id(), again.id());
     assert_eq!(again.body["last_activity"], "2040-01-01T01:00:00.000Z");
@@ -121,15 +122,51 @@ async fn the_same_fingerprint_refreshes_only_the_sessions_of_the_same_user() {
 }
 
 #[tokio::test]
-async fn without_a_fingerprint_a_repeat_with_the_same_token_and_browser_refreshes() {
+async fn one_fingerprint_on_two_kinds_of_browser_is_two_devices() {
+    let mut service = Service::start().await;
+    let body = json!({"device_fingerprint": "the same"}).to_string();
+    let mut statuses = Vec::new();
+    for agent in [WINDOWS, IPHONE, LINUX, WINDOWS] {
+        service.pass(TimeDelta::seconds(1));
+        let call = Call::new("POST", "/sessions/create").token(&device_token("74"));
+        statuses.push(call.header("user-agent", agent).body(&body).send(&service).await.status);
+    }
+    assert_eq!(statuses, [201, 201, 201, 200]);
+}
+
+#[tokio::test]
+async fn a_token_finds_its_session_whatever_else_the_sign_in_says() {
     let mut service = Service::start().await;
     let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 1));
     let first = windows.sign_in(&mut service).await;
     let repeat = windows.sign_in(&mut service).await;
     let other_browser = iphone.sign_in(&mut service).await;
+    let fingerprint = json!({"device_fingerprint": "new"});
+    let other_fingerprint = service.post("/sessions/create", &windows.token, fingerprint).await;
+    for again in [repeat, other_browser, other_fingerprint] {
+        assert_eq!((again.status, again.id()), (200, first.id()));
+        assert_eq!(again.body["device_name"], "Chrome on Windows 10", "the device stays as it was");
+    }
     let other_token = Browser::new(WINDOWS, 2).sign_in(&mut service).await;
-    assert_eq!([first.status, repeat.status, other_browser.status, other_token.status], [201, 200, 201, 201]);
-    assert_eq!(first.id(), repeat.id());
+    assert_eq!(other_token.status, 201, "without a fingerprint only the token finds the session");
+}
+
+#[tokio::test]
+async fn a_repeat_with_the_same_token_moves_the_activity_and_starts_no_new_lifetime() {
+    let mut service = Service::start().await;
+    let (token, body) = (device_token("74"), json!({"device_fingerprint": "f"}));
+    let first = service.post("/sessions/create", &token, body.clone()).await.body;
+    let version = async |service: &Service| service.store().profile(&user("74")).await.unwrap().unwrap().version;
+    let before = version(&service).await;
+    service.pass(TimeDelta::hours(1));
+    let call = Call::new("POST", "/sessions/create").token(&token).body(&body.to_string());
+    let call = call.with("/requestContext/http/sourceIp", json!("203.0.113.9"));
+    let again = call.send(&service).await;
+    assert_eq!(again.ok()["last_activity"], "2040-01-01T01:00:00.000Z");
+    assert_eq!(again.body["expires_at"], first["expires_at"]);
+    let addresses = (&again.body["ip_address"], &again.body["signed_in_ip"]);
+    assert_eq!(addresses, (&json!("203.0.113.9"), &json!("198.51.100.7")));
+    assert_eq!(version(&service).await, before);
 }
 
 #[tokio::test]
@@ -229,40 +266,62 @@ async fn my_sessions_marks_the_current_one() {
     others.problem(400, "bad_cursor");
 }
 
+/// The session that a list marks as the current one.
+async fn marked(service: &Service, token: &str, agent: &str, header: Option<&str>) -> Option<String> {
+    let call = Call::new("GET", "/sessions/my-sessions").token(token).header("user-agent", agent);
+    let call = match header {
+        Some(named) => call.header("x-session-id", named),
+        None => call,
+    };
+    let reply = call.send(service).await;
+    let mut marked = reply.ok().as_array().unwrap().iter().filter(|session| session["is_current"] == true);
+    let id = marked.next().map(|session| session["id"].as_str().unwrap().to_owned());
+    assert!(marked.next().is_none(), "{}", reply.text);
+    id
+}
+
 #[tokio::test]
-async fn the_current_session_follows_sid_header_token_and_agent_in_that_order() {
+async fn the_current_session_follows_sid_token_header_and_agent_in_that_order() {
     let mut service = Service::start().await;
     let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
     let (a, b) = (windows.sign_in(&mut service).await.id(), iphone.sign_in(&mut service).await.id());
-    let sid_a = token::token("74", None, Some(&a), START + 100_000);
-    let renewed = user_token("74");
-    let current = async |token: &str, agent: &str, header: Option<&str>| {
-        let mut call = Call::new("GET", "/sessions/current").token(token).header("user-agent", agent);
-        if let Some(named) = header {
-            call = call.header("x-session-id", named);
-        }
-        let reply = call.send(&service).await;
-        (reply.status == 200).then(|| reply.id())
-    };
+    let (sid_a, renewed) = (session_token("74", &a), device_token("74"));
+    let unknown = SessionId::new(at(0), [3; 10]).to_string();
     let (a, b) = (Some(a), Some(b));
-    // The sid wins over a header, over the token it was opened with, and over the agent.
-    assert_eq!(current(&sid_a, IPHONE, b.as_deref()).await, a);
-    // The header wins over the token and the agent, and is not made up for when it is wrong.
-    assert_eq!(current(&windows.token, WINDOWS, b.as_deref()).await, b);
-    assert_eq!(current(&windows.token, WINDOWS, Some("nonsense")).await, None);
-    assert_eq!(
-        current(&windows.token, WINDOWS, Some(&SessionId::new(at(0), [3; 10]).to_string())).await,
-        None
-    );
-    // The token wins over the agent.
-    assert_eq!(current(&windows.token, IPHONE, None).await, a);
-    // A renewed token is told by its agent, as long as that is the only one.
-    assert_eq!(current(&renewed, IPHONE, None).await, b);
-    assert_eq!(current(&renewed, LINUX, None).await, None);
+    let marked = async |token: &str, agent: &str, header| marked(&service, token, agent, header).await;
+    // The sid and the token that opened the session win over the header and the agent.
+    for token in [&sid_a, &windows.token] {
+        for header in [None, b.as_deref(), Some(&unknown), Some("nonsense")] {
+            assert_eq!(marked(token, IPHONE, header).await, a);
+        }
+    }
+    // With a renewed token the header wins over the agent, which does not stand in for a wrong header.
+    assert_eq!(marked(&renewed, WINDOWS, b.as_deref()).await, b);
+    assert_eq!(marked(&renewed, WINDOWS, Some("nonsense")).await, None);
+    assert_eq!(marked(&renewed, WINDOWS, Some(&unknown)).await, None);
+    // The agent counts as long as it is the only one of its kind.
+    assert_eq!(marked(&renewed, IPHONE, None).await, b);
+    assert_eq!(marked(&renewed, LINUX, None).await, None);
     let second = Browser::new(IPHONE, 3);
     let call = second.call("POST", "/sessions/create").body("{}").send(&service).await;
     assert_eq!(call.status, 201);
-    assert_eq!(current(&renewed, IPHONE, None).await, None);
+    assert_eq!(marked(&renewed, IPHONE, None).await, None);
+}
+
+#[tokio::test]
+async fn the_current_session_takes_no_word_but_the_token_s() {
+    let mut service = Service::start().await;
+    let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
+    let (a, b) = (windows.sign_in(&mut service).await.id(), iphone.sign_in(&mut service).await.id());
+    let current = |token: &str| Call::new("GET", "/sessions/current").token(token).header("user-agent", IPHONE);
+    for token in [session_token("74", &a), windows.token] {
+        let reply = current(&token).header("x-session-id", &b).send(&service).await;
+        assert_eq!((reply.ok()["id"].as_str(), &reply.body["is_current"]), (Some(&*a), &json!(true)));
+    }
+    let renewed = device_token("74");
+    for call in [current(&renewed), current(&renewed).header("x-session-id", &b)] {
+        call.send(&service).await.problem(401, "no_current_session");
+    }
 }
 
 #[tokio::test]
@@ -311,10 +370,30 @@ async fn owners_see_and_end_their_sessions() {
         (&json!("revoked_by_user"), &json!("old laptop"))
     );
     assert_eq!(session["ended_by"], 74);
-    let repeat = browser.delete(&service, &format!("/sessions/session/{own}?reason=again")).await;
-    assert_eq!(repeat.ok()["session"]["end_note"], "old laptop");
-    let shown = browser.get(&service, &format!("/sessions/session/{own}")).await;
-    assert_eq!(shown.ok()["is_active"], false);
+    let repeat = format!("/sessions/session/{own}?reason=again");
+    browser.delete(&service, &repeat).await.problem(401, "session_ended");
+    // Another device of the user gets the first receipt.
+    let other = Browser::new(IPHONE, 2);
+    assert_eq!(other.delete(&service, &repeat).await.ok()["session"]["end_note"], "old laptop");
+    let shown = other.get(&service, &format!("/sessions/session/{own}")).await;
+    assert_eq!((&shown.ok()["is_active"], &shown.body["end_note"]), (&json!(false), &json!("old laptop")));
+}
+
+#[tokio::test]
+async fn owners_do_not_see_which_admin_ended_their_session_and_what_the_admin_wrote() {
+    let mut service = Service::start().await;
+    let id = Browser::new(WINDOWS, 1).sign_in(&mut service).await.id();
+    let target = format!("/sessions/user/74/session/{id}");
+    let ended = service.delete(&format!("{target}?reason=stolen"), &admin_token()).await;
+    let receipt = |session: &Value| ["ended_by", "end_note", "end_reason"].map(|name| session[name].clone());
+    assert_eq!(receipt(&ended.ok()["session"]), [json!(1), json!("stolen"), json!("revoked_by_admin")]);
+    let hidden = [json!(null), json!(null), json!("revoked_by_admin")];
+    let other = Browser::new(IPHONE, 2);
+    let one = format!("/sessions/session/{id}");
+    assert_eq!(receipt(other.get(&service, &one).await.ok()), hidden);
+    assert_eq!(receipt(&other.delete(&service, &one).await.ok()["session"]), hidden);
+    let list = other.get(&service, "/sessions/my-sessions?include_inactive=true").await;
+    assert_eq!(receipt(&list.ok()[0]), hidden);
 }
 
 #[tokio::test]
@@ -329,7 +408,7 @@ async fn logging_out_ends_only_the_current_session() {
         (&json!(gone), &json!("logout"))
     );
     assert!(!windows.is_signed_in(&service).await && iphone.is_signed_in(&service).await);
-    windows.delete(&service, "/sessions/logout").await.problem(404, "nothing_to_log_out");
+    windows.delete(&service, "/sessions/logout").await.problem(401, "session_ended");
 }
 
 #[tokio::test]
@@ -367,11 +446,12 @@ async fn nothing_ends_when_the_session_to_keep_is_unknown() {
 #[tokio::test]
 async fn the_device_count_has_both_names() {
     let mut service = Service::start().await;
-    let browser = Browser::new(WINDOWS, 1);
+    // This one opens no session, so that it outlives the sessions of the others.
+    let browser = Browser::new(LINUX, 3);
     let count =
         async |service: &Service| browser.get(service, "/sessions/active-devices-count").await.ok().clone();
     assert_eq!(count(&service).await, json!({"active_devices": 0, "count": 0}));
-    browser.sign_in(&mut service).await;
+    Browser::new(WINDOWS, 1).sign_in(&mut service).await;
     Browser::new(IPHONE, 2).sign_in(&mut service).await;
     assert_eq!(count(&service).await, json!({"active_devices": 2, "count": 2}));
     service.pass(TimeDelta::hours(720));

@@ -82,10 +82,10 @@ async fn the_role_allows_exactly_the_calls_that_are_made() {
         [vec![], vec![("UNKNOWN_USERS", "not_found")], vec![("ROLE_SOURCE", "table"), ("MAX_SESSIONS", "1")]]
     {
         let mut service = Service::on(proxy.database.clone(), &settings);
-        service.post("/sessions/create", &user_token("74"), json!({"device_fingerprint": "a"})).await;
+        service.post("/sessions/create", &device_token("74"), json!({"device_fingerprint": "a"})).await;
         service.pass(TimeDelta::hours(1));
         let created =
-            service.post("/sessions/create", &user_token("74"), json!({"device_fingerprint": "b"})).await;
+            service.post("/sessions/create", &device_token("74"), json!({"device_fingerprint": "b"})).await;
         let own = created.id();
         let user = token::token("74", None, Some(&own), START + 100_000);
         service.pass(TimeDelta::hours(1));

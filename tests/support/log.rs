@@ -43,8 +43,15 @@ impl Log {
 
     /// The lines of this event since the last call, without their time. The log is empty then.
     pub fn take_events(&self, event: &str) -> Vec<Value> {
-        let mut lines = self.take();
+        let mut lines = self.take_audit();
         lines.retain(|line| line["event"] == event);
+        lines
+    }
+
+    /// The audit lines since the last call, without their time. The log is empty then.
+    pub fn take_audit(&self) -> Vec<Value> {
+        let mut lines = self.take();
+        lines.retain(|line| line["event"].is_string());
         for line in &mut lines {
             assert!(line.as_object_mut().unwrap().remove("timestamp").is_some());
         }

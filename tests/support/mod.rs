@@ -29,11 +29,11 @@ use lambda_http::Context;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sessions::config::{AuthMode, Config, Timeouts};
-use sessions::http::endpoint::ENDPOINTS;
+use sessions::http::endpoint::{Access, ENDPOINTS};
 use sessions::http::{App, Event};
 use sessions::session::{
-    Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, SignInKey,
-    Termination, Timestamp, UserId, later,
+    Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, Sid, SignInKey,
+    Termination, Timestamp, Token, UserId, later,
 };
 use sessions::store::{EndAll, Kept, NewSession, SessionStore};
 use sessions::telemetry::metrics::Metrics;
@@ -123,6 +123,7 @@ pub fn settings(database: &Table, extra: &[(&str, &str)]) -> Config {
         None => match name {
             "JWT_SECRET" => Some(token::SECRET.into()),
             "TABLE_NAME" => Some("local".into()),
+            "SERVICE_ROLE" => Some("service".into()),
             _ => None,
         },
     })
@@ -152,6 +153,8 @@ pub struct Service {
     pub metrics: Metrics,
     pub database: Table,
     pub now: Timestamp,
+    /// How long Lambda waits for an answer, if the runtime says so.
+    pub time_limit: Option<TimeDelta>,
 }
 
 impl Service {
@@ -167,7 +170,7 @@ impl Service {
     pub fn on(database: Table, extra: &[(&str, &str)]) -> Self {
         let metrics = Metrics::default();
         let app = app(&database, settings(&database, extra), metrics.clone());
-        Self { app, metrics, database, now: at(0) }
+        Self { app, metrics, database, now: at(0), time_limit: None }
     }
 
     pub fn store(&self) -> &SessionStore {
@@ -180,7 +183,7 @@ impl Service {
 
     /// The line of metrics since the last call.
     pub fn flush_metrics(&self) -> Option<String> {
-        self.metrics.flush("local", self.now)
+        self.metrics.flush("local", "$LATEST", self.now)
     }
 
     pub fn pass(&mut self, time: TimeDelta) {
@@ -205,6 +208,14 @@ impl Service {
         put.item("sk", key.clone()).item("live_sk", key).send().await.unwrap();
     }
 
+    /// What Lambda says about an invocation that begins now.
+    pub fn invocation(&self) -> Context {
+        let deadline = self.time_limit.map(|limit| (self.now + limit).timestamp_millis());
+        let mut context = Context::default();
+        context.deadline = deadline.unwrap_or_default().try_into().unwrap();
+        context
+    }
+
     /// Sends an event as it is. What comes back has the form of every answer and shows no secret.
     pub async fn event(&self, event: &Value) -> Reply {
         secrets::plant(|secrets| secrets.add_event(event));
@@ -214,8 +225,8 @@ impl Service {
     /// Sends any JSON text, as Lambda delivers it.
     pub async fn deliver(&self, event: &str) -> Reply {
         let event: Event = serde_json::from_str(event).unwrap();
-        let answer = self.app.answer(LambdaEvent::new(event, Context::default()), self.now).await;
-        let reply = Reply::of(&serde_json::to_value(answer).unwrap());
+        let answer = self.app.answer(LambdaEvent::new(event, self.invocation()), self.now).await;
+        let reply = Reply::of(&serde_json::to_value(answer.unwrap()).unwrap());
         reply.check_form();
         secrets::check_answer(&reply.all());
         reply
@@ -265,6 +276,14 @@ pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
     }
 }
 
+/// What the store knows of [`named_token`], which names no session.
+pub fn token_named(user_id: &str, name: &str, issued_at: Option<i64>) -> Token {
+    let token = named_token(user_id, name);
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let digest = Digest::of(&user(user_id), "token", signed.as_bytes());
+    Token { sid: Sid::Absent, digest, issued_at, expires_at: START + 10_000_000_000 }
+}
+
 /// The marks of a device that has only this fingerprint.
 pub fn fingerprint(user: &UserId, of: &[u8]) -> DeviceIdentity {
     DeviceIdentity {
@@ -276,14 +295,52 @@ pub fn fingerprint(user: &UserId, of: &[u8]) -> DeviceIdentity {
     }
 }
 
-/// A token for `user` that outlives every test.
+/// A token for `user` that outlives every test. It is always the same, so it is the token of at most one device.
 pub fn user_token(user: &str) -> String {
     token::token(user, None, None, START + 10_000_000_000)
+}
+
+/// A token for `user` that is different from every other: what a back end issues when a device signs in.
+pub fn device_token(user: &str) -> String {
+    token_with(user, json!({}))
+}
+
+/// The same, with these claims too.
+pub fn token_with(user: &str, claims: Value) -> String {
+    let id = format!("{:032x}", fastrand::u128(..));
+    let mut all = json!({"sub": user, "exp": START + 10_000_000_000_i64, "jti": id});
+    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    token::sign(&json!({"alg": "HS256", "typ": "JWT"}), &all, token::SECRET)
+}
+
+/// A token for `user` that is always the same for one `name`.
+pub fn named_token(user: &str, name: &str) -> String {
+    token_with(user, json!({"jti": name}))
+}
+
+/// A token of a session.
+pub fn session_token(user: &str, session: &str) -> String {
+    token_with(user, json!({"sid": session}))
 }
 
 /// A token for the admin, user 1.
 pub fn admin_token() -> String {
     token::token("1", Some("admin"), None, START + 10_000_000_000)
+}
+
+/// A token for a back end with the service role.
+pub fn service_token() -> String {
+    token::token("backend", Some("service"), None, START + 10_000_000_000)
+}
+
+/// A token that may use this route of [`ROUTES`].
+pub fn token_for(route: &str) -> String {
+    let endpoint = ENDPOINTS.iter().find(|each| format!("{} {}", each.method, each.path) == route).unwrap();
+    match endpoint.access {
+        Access::User => user_token("74"),
+        Access::Admin | Access::AdminOrService => admin_token(),
+        Access::Service => service_token(),
+    }
 }
 
 /// What came back.
@@ -334,7 +391,7 @@ impl Reply {
     /// The methods that a refused one's path takes.
     fn allow(&self) -> &str {
         let allow = self.headers.get("allow").map(String::as_str).unwrap_or_default();
-        let takes = ["GET", "POST", "DELETE", "GET, DELETE"];
+        let takes = ["GET", "POST", "DELETE", "GET, DELETE", "GET, POST, DELETE"];
         takes.into_iter().find(|takes| *takes == allow).unwrap_or("the methods that the path takes")
     }
 

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Table;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sessions::session::Timestamp;
+use sessions::session::{SignInKey, Timestamp};
+use sessions::store::NewSession;
 
 use super::proxy::{self, Proxy};
-use super::{Service, admin_token, database, engine};
+use super::{Service, admin_token, database, engine, new_session, token_named};
 
 /// What is there before every request: made once, and copied into a table for each case.
 pub struct World {
@@ -31,7 +33,7 @@ impl World {
         let mut ids = HashMap::from([("none".into(), "01900000-0000-7000-8000-000000000000".into())]);
         let devices = ["ended", "a", "b", "c"].map(str::to_owned).into_iter();
         for device in devices.chain((0..if many { 98 } else { 0 }).map(|n| format!("more-{n}"))) {
-            let id = service.sign_in("74", &device).await.id.to_string();
+            let id = sign_in(&mut service, &device).await;
             if device == "ended" {
                 service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
             }
@@ -62,6 +64,15 @@ impl World {
         }
         database
     }
+}
+
+/// Signs user 74 in on this device with the token of its name. The device is the same as that of a request without
+/// headers whose fingerprint is the name.
+async fn sign_in(service: &mut Service, device: &str) -> String {
+    service.pass(TimeDelta::seconds(1));
+    let key = SignInKey::Token(token_named("74", device, None));
+    let new = NewSession { key, ..new_session("74", device, service.now) };
+    service.store().sign_in(&new, service.now).await.unwrap().unwrap().session.id.to_string()
 }
 
 pub async fn scan(database: &Table) -> Vec<Value> {
@@ -99,6 +110,11 @@ impl State {
         number(&self.0["profile"], "version")
     }
 
+    /// Unbound tokens from this second or before are refused.
+    fn cut_off(&self) -> i64 {
+        number(&self.0["profile"], "not_before")
+    }
+
     pub fn has_ended(&self, id: &str) -> bool {
         self.0.get(&format!("session#{id}")).is_some_and(|item| item["ended_at"].is_object())
     }
@@ -107,13 +123,24 @@ impl State {
         self.sessions().filter(|(_, item)| item["live_sk"].is_object()).count()
     }
 
-    /// Every attribute of every item; a session that was not there `before` has no name.
+    /// The bindings of tokens, and the session that each names.
+    fn bindings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(|(sk, item)| Some((sk.strip_prefix("token#")?, text(item, "session"))))
+    }
+
+    /// Every attribute of every item; a session that was not there `before` has no name. The cut-off for tokens is taken
+    /// from the clock, so that only its presence counts.
     pub fn whole(&self, before: &Self) -> String {
-        let items: Vec<_> = self.0.values().map(Value::to_string).collect();
+        let mut items: Vec<_> = self.0.values().cloned().collect();
+        for cut_off in items.iter_mut().filter_map(|item| item.get_mut("not_before")) {
+            *cut_off = Value::Null;
+        }
+        let items: Vec<_> = items.iter().map(Value::to_string).collect();
         unnamed(&items.join("\n"), before, self)
     }
 
-    /// Who is live, who ended and how, and who was active since `before`; but not exactly when.
+    /// Who is live, who ended and how, who was active since `before`, but not exactly when; and which token belongs to
+    /// which session.
     pub fn shape(&self, before: &Self) -> String {
         let sessions = self.sessions().map(|(id, item)| {
             let receipt = ["live_sk", "ended_by", "end_reason", "end_note"].map(|name| text(item, name));
@@ -123,7 +150,9 @@ impl State {
                 .is_none_or(|was| item["last_activity"] != was["last_activity"]);
             format!("{id} {receipt:?} {was_active}")
         });
-        unnamed(&sessions.collect::<Vec<_>>().join("\n"), before, self)
+        let bindings = self.bindings().map(|(token, session)| format!("{token} {session}"));
+        let cut_off = format!("cut off: {}", self.0["profile"]["not_before"].is_object());
+        unnamed(&sessions.chain(bindings).chain([cut_off]).collect::<Vec<_>>().join("\n"), before, self)
     }
 
     /// What holds at every instant, whatever happened since `before`.
@@ -133,6 +162,13 @@ impl State {
             assert_ne!(ended, item["live_sk"].is_object(), "{id} is live or ended");
             assert_eq!(ended, item["end_reason"].is_object(), "{id} has a whole receipt");
         }
+        for (token, id) in self.bindings() {
+            assert!(self.0.contains_key(&format!("session#{id}")), "the session of {token} is there");
+        }
+        for (token, id) in before.bindings() {
+            assert!(self.bindings().any(|binding| binding == (token, id)), "{token} stays with its session");
+        }
+        assert!(self.cut_off() >= before.cut_off(), "the cut-off never moves back");
         for (id, item) in before.sessions() {
             let now = self.0.get(&format!("session#{id}")).expect("no session is lost");
             if before.has_ended(id) {

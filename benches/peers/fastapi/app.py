@@ -31,6 +31,7 @@ class Session(BaseModel):
     browser: str
     os: str
     ip_address: str
+    signed_in_ip: str
     created_at: str
     last_activity: str
     expires_at: str
@@ -73,6 +74,7 @@ def session(item: dict[str, Any]) -> Session:
         browser=item["browser"]["S"],
         os=item["os"]["S"],
         ip_address=item["ip_address"]["S"],
+        signed_in_ip=item["signed_in_ip"]["S"],
         created_at=rfc3339(item["created_at"]),
         last_activity=rfc3339(item["last_activity"]),
         expires_at=rfc3339(item["expires_at"]),

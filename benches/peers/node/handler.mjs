@@ -43,6 +43,7 @@ const session = (item) => ({
   browser: item.browser.S,
   os: item.os.S,
   ip_address: item.ip_address.S,
+  signed_in_ip: item.signed_in_ip.S,
   created_at: rfc3339(item.created_at),
   last_activity: rfc3339(item.last_activity),
   expires_at: rfc3339(item.expires_at),

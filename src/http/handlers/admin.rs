@@ -1,4 +1,6 @@
-//! What admins do with other users' sessions.
+//! What admins, and some of it services, do with other users' sessions.
+
+use std::slice;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -7,8 +9,8 @@ use super::super::problem::Problem;
 use super::super::query::ListQuery;
 use super::super::request::RequestContext;
 use super::super::response::{Answer, EndedAllView, EndedView};
-use crate::config::{RoleSource, UnknownUsers};
-use crate::session::{EndReason, UserId};
+use crate::config::UnknownUsers;
+use crate::session::UserId;
 use crate::store::{EndAll, Page, UserSessions};
 use crate::telemetry::log;
 
@@ -24,7 +26,7 @@ impl App {
         let user = request.path_user()?;
         let list = request.query().list(&user)?;
         let page = self.user_page(&user, &list, request);
-        let page = self.read_as_admin(request, &user, page).await?;
+        let page = self.read_as_staff(request, slice::from_ref(&user), page).await?;
         log::audit_viewed(request.user(), &user);
         let path = format!("/sessions/user/{}", utf8_percent_encode(user.as_str(), SEGMENT));
         self.list_answer(&page, &path, &user, &list, |session| self.view(session, request))
@@ -50,17 +52,32 @@ impl App {
         }
     }
 
+    /// Handles `GET /sessions/user/{user_id}/session/{session_id}`.
+    pub(in super::super) async fn user_session(
+        &self,
+        request: &RequestContext<'_>,
+    ) -> Result<Answer, Problem> {
+        let (user, id) = (request.path_user()?, request.path_session()?);
+        let session = async { Ok(self.store.session(&user, id).await?) };
+        match self.read_as_staff(request, slice::from_ref(&user), session).await? {
+            Some(session) => {
+                log::audit_viewed(request.user(), &user);
+                Answer::ok(&self.view(&session, request))
+            }
+            None => Err(self.no_such_session(&user).await?),
+        }
+    }
+
     /// Handles `DELETE /sessions/user/{user_id}/session/{session_id}`.
     pub(in super::super) async fn end_user_session(
         &self,
         request: &RequestContext<'_>,
     ) -> Result<Answer, Problem> {
         let (user, id, note) = (request.path_user()?, request.path_session()?, request.reason_only()?);
-        self.read_as_admin(request, &user, async { Ok(()) }).await?;
-        let termination = request.termination(EndReason::RevokedByAdmin, note);
-        match self.store.end(&user, id, &termination).await? {
+        self.read_as_staff(request, slice::from_ref(&user), async { Ok(()) }).await?;
+        match self.store.end(&user, id, &request.revocation(note)).await? {
             Some(ended) => Answer::ok(&EndedView::new(&ended, self.view(&ended.session, request))),
-            None => Err(self.nothing_to_end(&user).await?),
+            None => Err(self.no_such_session(&user).await?),
         }
     }
 
@@ -72,12 +89,11 @@ impl App {
         let (user, query) = (request.path_user()?, request.query().only(&["dry_run", "reason"])?);
         let (dry_run, note) = (query.flag("dry_run")?, query.reason()?);
         let sessions = async { self.known_user(self.store.user_sessions(&user).await?) };
-        let sessions = self.read_as_admin(request, &user, sessions).await?;
+        let sessions = self.read_as_staff(request, slice::from_ref(&user), sessions).await?;
         if dry_run {
             return self.dry_run_answer(request, &user, &sessions);
         }
-        let termination = request.termination(EndReason::RevokedByAdmin, note);
-        let what = EndAll { termination, keep: None };
+        let what = EndAll { termination: request.revocation(note), keep: None };
         let ended = self.store.end_all(&user, Some(sessions), &what, request.clock).await?;
         Answer::ok(&EndedAllView::ended(ended.iter().map(|session| self.view(session, request)).collect()))
     }
@@ -95,28 +111,6 @@ impl App {
         Answer::ok(&EndedAllView::would_end(views))
     }
 
-    /// Runs `read` for an admin. The caller's own record and the target are read at the same time, so that the request
-    /// stays one round trip deep; with roles in the table, the caller's record is read first. A caller whose session is
-    /// over never sees the outcome of `read`.
-    async fn read_as_admin<T>(
-        &self,
-        request: &RequestContext<'_>,
-        user: &UserId,
-        read: impl Future<Output = Result<T, Problem>>,
-    ) -> Result<T, Problem> {
-        if self.role_source == RoleSource::Table {
-            let profile = self.current_user(request).await?.sessions.profile;
-            if !profile.is_some_and(|profile| profile.roles.contains(&self.admin_role)) {
-                return Err(self.refuse_access(request));
-            }
-            check_other_user(request, user)?;
-            return read.await;
-        }
-        check_other_user(request, user)?;
-        let (caller, outcome) = tokio::join!(self.current_user(request), read);
-        caller.and(outcome)
-    }
-
     /// The sessions of a user. An unknown user is an error where every user is registered.
     fn known_user(&self, sessions: UserSessions) -> Result<UserSessions, Problem> {
         match sessions.is_known() || self.unknown_users == UnknownUsers::Empty {
@@ -125,15 +119,10 @@ impl App {
         }
     }
 
-    /// Why there was no session to end: there is no such user, where that counts, or no such session.
-    async fn nothing_to_end(&self, user: &UserId) -> Result<Problem, Problem> {
+    /// Why there was no session: there is no such user, where that counts, or no such session.
+    pub(super) async fn no_such_session(&self, user: &UserId) -> Result<Problem, Problem> {
         let counts = self.unknown_users == UnknownUsers::NotFound;
         let unknown = counts && self.store.profile(user).await?.is_none();
         Ok(if unknown { Problem::unknown_user() } else { Problem::unknown_session() })
     }
-}
-
-/// Refuses admins who ask for their own sessions: other routes are for those.
-fn check_other_user(request: &RequestContext<'_>, user: &UserId) -> Result<(), Problem> {
-    if request.user() == user { Err(Problem::own_sessions()) } else { Ok(()) }
 }

@@ -2,33 +2,15 @@
 
 use lambda_http::http::StatusCode;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::super::App;
-use super::super::problem::{Code, Problem};
+use super::super::problem::Problem;
 use super::super::request::RequestContext;
 use super::super::response::{Answer, Audience, EndedAllView, EndedView, SessionView};
 use super::CurrentUser;
-use crate::device::{self, ReportedDevice};
-use crate::session::{DeviceIdentity, Digest, EndReason, Note, Session, SessionId, SignInKey};
+use super::sign_in::{SignInBody, SignedInView, new_session};
+use crate::session::{EndReason, Note, Session, SessionId, SignInKey};
 use crate::store::{EndAll, Kept, NewSession};
-
-/// What a sign-in says about its device. Every field may be absent. Unknown fields are ignored, `ip_address` too.
-#[derive(Debug, Default)]
-struct SignInBody {
-    fingerprint: Option<String>,
-    device_name: Option<String>,
-    device_type: Option<String>,
-    browser: Option<String>,
-}
-
-/// The outcome of a sign-in.
-#[derive(Debug, Serialize)]
-struct SignedInView<'a> {
-    #[serde(flatten)]
-    session: SessionView<'a>,
-    evicted: &'a [SessionId],
-}
 
 /// The outcome of signing out everywhere. Existing clients read `logged_out_count`.
 #[derive(Debug, Serialize)]
@@ -45,36 +27,16 @@ struct DeviceCount {
     count: usize,
 }
 
-impl SignInBody {
-    fn parse(request: &RequestContext<'_>) -> Result<Self, Problem> {
-        let mut fields = request.json_body()?;
-        let mut text = |name: &str| match fields.remove(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Problem::bad_field(Code::BadBody, name, "must be a string")),
-        };
-        Ok(Self {
-            fingerprint: text("device_fingerprint")?,
-            device_name: text("device_name")?,
-            device_type: text("device_type")?,
-            browser: text("browser")?,
-        })
-    }
-
-    fn reported_device(&self) -> ReportedDevice<'_> {
-        ReportedDevice {
-            name: self.device_name.as_deref(),
-            kind: self.device_type.as_deref(),
-            browser: self.browser.as_deref(),
-        }
-    }
-}
-
 impl App {
     /// Handles `POST /sessions/create`.
     pub(in super::super) async fn sign_in(&self, request: &RequestContext<'_>) -> Result<Answer, Problem> {
-        let body = SignInBody::parse(request)?;
-        let new = new_session(request, &body)?;
+        let body = SignInBody::parse(&mut request.json_body()?)?;
+        let user = request.user();
+        let new = NewSession {
+            ip_address: request.ip_address().into(),
+            key: SignInKey::Token(request.token()),
+            ..new_session(request, user, &request.client_hints(), &body)?
+        };
         let signed_in = self.store.sign_in(&new, request.now).await?;
         let signed_in = signed_in.ok_or_else(Problem::session_ended)?;
         let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
@@ -207,25 +169,4 @@ impl App {
         let view = SessionView::new(session, request.now, self.store.policy(), Audience::Owner);
         view.current(Some(session.id) == current)
     }
-}
-
-fn new_session(request: &RequestContext<'_>, body: &SignInBody) -> Result<NewSession, Problem> {
-    let user = request.user();
-    let detected = device::detect(&request.client_hints(), &body.reported_device());
-    let fingerprint = body.fingerprint.as_deref().filter(|fingerprint| !fingerprint.is_empty());
-    Ok(NewSession {
-        id: SessionId::generate(request.now).map_err(Problem::internal)?,
-        user_id: user.clone(),
-        actor: user.clone(),
-        ip_address: request.ip_address().into(),
-        identity: DeviceIdentity {
-            fingerprint: fingerprint.map(|text| Digest::of(user, "fingerprint", text.as_bytes())),
-            browser: detected.browser_family,
-            platform: detected.platform_family,
-            kind: detected.device.kind,
-            user_agent: request.user_agent_digest(),
-        },
-        device: detected.device,
-        key: SignInKey::Token(request.token()),
-    })
 }

@@ -1,7 +1,11 @@
 //! The handlers of the endpoints, and what they share: access, the caller's own record, and lists.
 
 mod admin;
+mod authorizer;
+mod bulk;
 mod me;
+mod service;
+mod sign_in;
 
 use super::App;
 use super::endpoint::{Access, Endpoint, Name};
@@ -14,6 +18,7 @@ use crate::config::RoleSource;
 use crate::session::{Policy, Session, SessionId, Sid, UserId};
 use crate::store::{Page, TokenSession, UserSessions};
 use crate::telemetry::log;
+pub use authorizer::{AuthorizerAnswer, AuthorizerError};
 
 /// The caller's own sessions, read once for a request.
 #[derive(Debug)]
@@ -40,24 +45,56 @@ impl App {
         endpoint: &Endpoint,
         request: &RequestContext<'_>,
     ) -> Result<(), Problem> {
-        if self.require_sid && request.caller.sid == Sid::Absent && endpoint.name != Name::SignIn {
+        let role = request.caller.role;
+        if endpoint.access == Access::Service && role != TokenRole::Service {
+            return Err(refuse_access(request, Problem::service_only()));
+        }
+        let needs_sid = self.require_sid && role != TokenRole::Service && endpoint.name != Name::SignIn;
+        if needs_sid && request.caller.sid == Sid::Absent {
             return Err(Problem::sid_required());
         }
-        let by_claims = self.role_source == RoleSource::Token;
-        match endpoint.access {
-            Access::Admin if by_claims && request.caller.role != TokenRole::Admin => {
-                Err(self.refuse_access(request))
-            }
-            _ => Ok(()),
+        if self.may_use(endpoint.access, role) { Ok(()) } else { Err(refuse_admin_route(request)) }
+    }
+
+    /// Whether a token with this role may use an endpoint with this access. With roles in the table, only a read can say
+    /// who is an admin. The role of a service always comes from the token, and no service is an admin.
+    fn may_use(&self, access: Access, role: TokenRole) -> bool {
+        let may_be_admin = match self.role_source {
+            RoleSource::Token => role == TokenRole::Admin,
+            RoleSource::Table => role != TokenRole::Service,
+        };
+        match access {
+            Access::User => true,
+            Access::Admin => may_be_admin,
+            Access::AdminOrService => may_be_admin || role == TokenRole::Service,
+            Access::Service => role == TokenRole::Service,
         }
     }
 
-    /// The refusal of a caller who is not an admin. The attempt is logged.
-    fn refuse_access(&self, request: &RequestContext<'_>) -> Problem {
-        let problem = Problem::admin_only(request.action());
-        let target = request.path_user().ok();
-        log::audit_refused(request.user(), target.as_ref(), problem.code().as_str());
-        problem
+    /// Runs `read` for an admin or a service. An admin's own record and the target are read at the same time, so that
+    /// the request stays one round trip deep; with roles in the table, the admin's record is read first. An admin whose
+    /// session is over never sees the outcome of `read`. The token of a service belongs to no session, so no record of
+    /// the service is read. No admin may be one of the `targets`.
+    async fn read_as_staff<T>(
+        &self,
+        request: &RequestContext<'_>,
+        targets: &[UserId],
+        read: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        if request.is_service() {
+            return read.await;
+        }
+        if self.role_source == RoleSource::Table {
+            let profile = self.current_user(request).await?.sessions.profile;
+            if !profile.is_some_and(|profile| profile.roles.contains(&self.admin_role)) {
+                return Err(refuse_admin_route(request));
+            }
+            check_other_users(request, targets)?;
+            return read.await;
+        }
+        check_other_users(request, targets)?;
+        let (caller, outcome) = tokio::join!(self.current_user(request), read);
+        caller.and(outcome)
     }
 
     /// Reads the caller's sessions, and refuses the request when the session of the caller's token is over. Every route
@@ -107,6 +144,23 @@ impl App {
         });
         Ok(Answer::ok(&views)?.with_next_page(next))
     }
+}
+
+/// The refusal of a caller who is not an admin.
+fn refuse_admin_route(request: &RequestContext<'_>) -> Problem {
+    refuse_access(request, Problem::admin_only(request.action()))
+}
+
+/// Logs the attempt of a caller who may not use an endpoint.
+fn refuse_access(request: &RequestContext<'_>, problem: Problem) -> Problem {
+    let target = request.path_user().ok();
+    log::audit_refused(request.user(), target.as_ref(), problem.code().as_str());
+    problem
+}
+
+/// Refuses admins who ask for their own sessions: other routes are for those.
+fn check_other_users(request: &RequestContext<'_>, targets: &[UserId]) -> Result<(), Problem> {
+    if targets.contains(request.user()) { Err(Problem::own_sessions()) } else { Ok(()) }
 }
 
 /// The live session that stands in for the session of an unbound token: the one that the `X-Session-Id` header names,

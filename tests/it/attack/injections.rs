@@ -38,12 +38,13 @@ fn is_plain(text: &Value) -> bool {
     text.as_str().unwrap().chars().all(|c| !c.is_control() && !"\u{2028}\u{2029}\u{202e}\u{2066}".contains(c))
 }
 
-/// The lines of a sign-in of a device; `None` when the event could not be read.
+/// A sign-in that wrote its audit line and the line that closes the request; or an event that could not be read.
 fn came_to_a_session(reply: &Reply, lines: &[Value], readable: bool, attempt: &str) {
     match readable {
         true => {
-            assert_eq!((reply.status, lines.len()), (201, 1), "{attempt}: {} {lines:?}", reply.text);
-            assert_eq!((&lines[0]["message"], &lines[0]["status"]), (&json!("answered"), &json!(201)));
+            assert_eq!((reply.status, lines.len()), (201, 2), "{attempt}: {} {lines:?}", reply.text);
+            assert_eq!(lines[0]["event"], "session_opened");
+            assert_eq!((&lines[1]["message"], &lines[1]["status"]), (&json!("answered"), &json!(201)));
             for name in ["device_name", "browser", "os", "ip_address"] {
                 assert!(is_plain(&reply.body[name]), "{attempt}: {}", reply.text);
             }
@@ -110,6 +111,7 @@ async fn reasons_inject_nothing() {
     let (log, _guard) = Log::start();
     for (text, _) in INJECTIONS {
         let id = service.sign_in("74", "phone").await.id;
+        log.take();
         let note = format!("{text}, by reason");
         let target = format!("/sessions/user/74/session/{id}?reason={}", encoded(&note));
         let reply = service.delete(&target, &admin_token()).await;
@@ -137,12 +139,19 @@ async fn request_ids_inject_nothing() {
         refused.problem(401, "token_missing");
         assert_eq!(refused.body["request_id"], name);
         let lines = log.take();
-        assert_eq!(lines.len(), 3);
+        let events: Vec<_> = lines.iter().map(|line| line["event"].clone()).collect();
+        assert_eq!(events, [json!("sessions_viewed"), json!(null), json!(null), json!(null)]);
         for line in lines {
             assert_eq!(line["span"], json!({"name": "request", "request_id": name}));
-            assert!(line["event"].is_null() && line["role"].is_null());
+            assert!(line["role"].is_null());
         }
     }
+}
+
+/// A list writes its audit line and the line that closes the request, a refusal its reason and that line. An event that
+/// could not be read has only the line of the refusal.
+fn lines_of(outcome: Outcome) -> usize {
+    if outcome == Some("bad_event") { 1 } else { 2 }
 }
 
 #[tokio::test]
@@ -182,8 +191,7 @@ async fn methods_hosts_and_schemes_inject_nothing() {
             outcome.filter(|o| Some(*o) == no_method).map(|_| "GET, DELETE")
         );
         let lines = log.take();
-        let expected = if outcome == no_method { 2 } else { 1 };
-        assert_eq!(lines.len(), expected, "{method}: {lines:?}");
+        assert_eq!(lines.len(), lines_of(outcome), "{method}: {lines:?}");
     }
     let hosts = [
         ("attacker.example", None),
@@ -202,7 +210,7 @@ async fn methods_hosts_and_schemes_inject_nothing() {
     for (host, outcome) in hosts {
         let reply = Call::new("GET", LIST).token(&admin_token()).header("host", host).send(&service).await;
         came_to(&reply, outcome, &format!("host {host}"));
-        assert_eq!(log.take().len(), 1, "{host}");
+        assert_eq!(log.take().len(), lines_of(outcome), "{host}");
         assert!(!reply.all().contains("attacker"), "{host}");
     }
     let schemes = [

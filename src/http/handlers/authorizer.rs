@@ -1,0 +1,207 @@
+//! The function as the Lambda authorizer of other HTTP APIs: may this token be used there?
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html>
+
+use std::collections::HashMap;
+
+use chrono::DateTime;
+use lambda_http::http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tracing::Instrument;
+
+use super::super::App;
+use super::super::problem::Problem;
+use super::super::response::rfc3339;
+use crate::auth::{Caller, Credentials, TokenRole};
+use crate::config::RoleSource;
+use crate::session::{Clock, Session, Sid, Timestamp, UserId, to_millisecond};
+use crate::store::TokenSession;
+
+/// The event of a REQUEST authorizer with payload format 2.0, as far as it matters here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthorizerEvent {
+    version: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    identity_source: Option<Vec<String>>,
+    #[serde(default)]
+    headers: HashMap<String, String>,
+    request_context: Option<EventContext>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventContext {
+    request_id: Option<String>,
+}
+
+/// The answer of an authorizer, in the simple format.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthorizerAnswer {
+    is_authorized: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<AuthorizedCaller>,
+}
+
+/// What the API behind the authorizer learns about the caller.
+#[derive(Debug, Serialize)]
+struct AuthorizedCaller {
+    user_id: String,
+    /// Empty for a service, whose token belongs to no session.
+    session_id: String,
+    role: &'static str,
+    /// When the token or its session ends, whichever comes first.
+    expires_at: String,
+}
+
+/// An authorizer event that gets no answer. API Gateway then answers 500, and caches nothing; it would cache a deny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthorizerError {
+    /// Another kind of authorizer sent the event.
+    #[error("the authorizer must be of type REQUEST with payload format 2.0 and simple responses")]
+    OtherFormat,
+    /// API Gateway would cache the answer for other requests than those with this token.
+    #[error("the only identity source of the authorizer must be $request.header.Authorization")]
+    OtherIdentitySource,
+    /// With `AUTH_MODE=gateway` the function cannot verify a token.
+    #[error("AUTH_MODE must be hs256 or jwks: an authorizer gets no claims from API Gateway")]
+    GatewayMode,
+    /// The session could not be looked up.
+    #[error("the session of the token cannot be looked up right now")]
+    Failed,
+}
+
+impl AuthorizerEvent {
+    fn parse(event: &RawValue) -> Result<Self, AuthorizerError> {
+        let event: Self = serde_json::from_str(event.get()).map_err(|_| AuthorizerError::OtherFormat)?;
+        match (event.version.as_deref(), event.kind.as_deref()) {
+            (Some("2.0"), Some("REQUEST")) => Ok(event),
+            _ => Err(AuthorizerError::OtherFormat),
+        }
+    }
+
+    fn authorization(&self) -> Option<&str> {
+        let name = header::AUTHORIZATION.as_str();
+        let (_, value) = self.headers.iter().find(|(each, _)| each.eq_ignore_ascii_case(name))?;
+        Some(value)
+    }
+
+    /// Identity sources are the key of API Gateway's cache of answers. With any other key than the token, one caller
+    /// would get the answer for another.
+    fn check_identity_source(&self) -> Result<(), AuthorizerError> {
+        let fits = match self.identity_source.as_deref() {
+            None => true,
+            Some([value]) => self.authorization() == Some(value),
+            Some(_) => false,
+        };
+        if fits { Ok(()) } else { Err(AuthorizerError::OtherIdentitySource) }
+    }
+
+    fn request_id(&self) -> Option<&str> {
+        self.request_context.as_ref()?.request_id.as_deref()
+    }
+}
+
+impl App {
+    /// Answers the event of an authorizer that arrived at `now`.
+    pub(in super::super) async fn authorize(
+        &self,
+        event: &RawValue,
+        invocation: &str,
+        now: Timestamp,
+    ) -> Result<AuthorizerAnswer, AuthorizerError> {
+        let event = self
+            .question(event)
+            .inspect_err(|error| tracing::error!(%error, "the authorizer is set up wrong"))?;
+        let span = tracing::info_span!("authorizer", request_id = event.request_id().unwrap_or(invocation));
+        async {
+            let mut caller = None;
+            // The future is boxed, because the futures of the SDK nest deeper than the compiler can lay out.
+            let outcome = Box::pin(self.authorized_caller(&event, Clock::start(now), &mut caller)).await;
+            let answer = self.authorizer_answer(outcome);
+            tracing::info!(
+                is_authorized = answer.as_ref().ok().map(|answer| answer.is_authorized),
+                caller = caller.as_ref().map(UserId::as_str),
+                "authorizer answered"
+            );
+            answer
+        }
+        .instrument(span)
+        .await
+    }
+
+    fn question(&self, event: &RawValue) -> Result<AuthorizerEvent, AuthorizerError> {
+        if !self.authenticator.verifies_tokens() {
+            return Err(AuthorizerError::GatewayMode);
+        }
+        let event = AuthorizerEvent::parse(event)?;
+        event.check_identity_source()?;
+        Ok(event)
+    }
+
+    fn authorizer_answer(
+        &self,
+        outcome: Result<AuthorizedCaller, Problem>,
+    ) -> Result<AuthorizerAnswer, AuthorizerError> {
+        match outcome {
+            Ok(caller) => Ok(AuthorizerAnswer { is_authorized: true, context: Some(caller) }),
+            Err(problem) => {
+                self.count_refusal(&problem);
+                problem.log();
+                match problem.code().status() {
+                    StatusCode::UNAUTHORIZED => Ok(AuthorizerAnswer { is_authorized: false, context: None }),
+                    _ => Err(AuthorizerError::Failed),
+                }
+            }
+        }
+    }
+
+    /// The caller, if the token is a service's or belongs to a live session. `caller_id` is for the log.
+    async fn authorized_caller(
+        &self,
+        event: &AuthorizerEvent,
+        clock: Clock,
+        caller_id: &mut Option<UserId>,
+    ) -> Result<AuthorizedCaller, Problem> {
+        let now = clock.arrived_at();
+        let credentials = Credentials { authorization: event.authorization(), gateway_claims: None };
+        let caller = self.authenticator.authenticate(credentials, now)?;
+        *caller_id = Some(caller.user_id.clone());
+        if caller.role == TokenRole::Service {
+            return Ok(self.authorized(&caller, "service", None));
+        }
+        if self.require_sid && caller.sid == Sid::Absent {
+            return Err(Problem::sid_required());
+        }
+        let found = self.store.caller_sessions(&caller.user_id, &caller.token(), now).await?;
+        // Only a session that the token itself belongs to counts, as with `GET /sessions/current`.
+        let id = match found.token {
+            TokenSession::Live(id) => id,
+            TokenSession::Ended => return Err(Problem::session_ended()),
+            TokenSession::Unbound => return Err(Problem::no_current_session()),
+        };
+        let is_admin = match self.role_source {
+            RoleSource::Token => caller.role == TokenRole::Admin,
+            RoleSource::Table => found
+                .sessions
+                .profile
+                .as_ref()
+                .is_some_and(|profile| profile.roles.contains(&self.admin_role)),
+        };
+        let session = found.sessions.open.iter().find(|session| session.id == id);
+        Ok(self.authorized(&caller, if is_admin { "admin" } else { "user" }, session))
+    }
+
+    fn authorized(&self, caller: &Caller, role: &'static str, session: Option<&Session>) -> AuthorizedCaller {
+        let token_ends = DateTime::from_timestamp(caller.expires_at, 0).unwrap_or(Timestamp::MAX_UTC);
+        let session_ends = session.map_or(token_ends, |session| session.deadline(self.store.policy()));
+        AuthorizedCaller {
+            user_id: caller.user_id.to_string(),
+            session_id: session.map(|session| session.id.to_string()).unwrap_or_default(),
+            role,
+            expires_at: rfc3339(to_millisecond(token_ends.min(session_ends))),
+        }
+    }
+}

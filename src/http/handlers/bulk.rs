@@ -1,0 +1,213 @@
+//! What admins and services do with the sessions of many users at once.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use tokio::time::{Instant, timeout};
+
+use super::super::App;
+use super::super::problem::{Code, PartlyEnded, Problem};
+use super::super::request::RequestContext;
+use super::super::response::{Answer, EndedUser, count, rfc3339};
+use crate::session::{Note, UserId};
+use crate::store::{EndAll, StoreError, UserSessions};
+use crate::telemetry::log;
+
+/// The most users of a summary.
+const SUMMARY_MAX: usize = 50;
+
+/// The most users whose sessions end with one request.
+const END_MAX: usize = 100;
+
+/// How many users are read at the same time. It bounds the connections that a request opens.
+const READS_AT_ONCE: usize = 8;
+
+/// The live sessions of a user, in numbers.
+#[derive(Debug, Serialize)]
+struct SummaryView {
+    user_id: UserId,
+    active: usize,
+    /// The latest activity of a live session; `None` without one.
+    last_activity: Option<String>,
+}
+
+/// What the body of `POST /sessions/end` must be.
+const END_BODY: &str = "The body must be a JSON object with user_ids (a list of 1 to 100 ids), and it may have reason \
+                        (a string) and dry_run (true or false), each once, and nothing else";
+
+/// The body of `POST /sessions/end`. A field that is unknown or given twice is an error, because a misspelled `dry_run`
+/// must not end anything.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndBody {
+    user_ids: Vec<Id>,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// The largest id that clients may send as a number: JavaScript rounds larger ones (RFC 8259 section 6), and the rounded
+/// number may be another user's id.
+const NUMBER_MAX: u64 = 1 << 53;
+
+/// What the numbers among the ids must be.
+const NUMBERS: &str = "a number must be a whole one from 0 to 2^53; a larger id must be a string";
+
+/// A user's id, as clients send it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Text(String),
+    Number(Number),
+}
+
+/// Whose sessions end, and why.
+#[derive(Debug)]
+struct EndRequest {
+    users: Vec<UserId>,
+    note: Option<Note>,
+    dry_run: bool,
+}
+
+/// The outcome of ending the sessions of many users.
+#[derive(Debug, Serialize)]
+struct EndedUsersView {
+    success: bool,
+    message: String,
+    revoked: usize,
+    users: Vec<EndedUser>,
+}
+
+impl Id {
+    fn parse(&self) -> Result<UserId, Problem> {
+        let text = match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) if number.as_u64().is_some_and(|number| number <= NUMBER_MAX) => {
+                number.to_string()
+            }
+            Self::Number(_) => return Err(Problem::bad_field(Code::BadUserId, "user_ids:", NUMBERS)),
+        };
+        UserId::parse(&text).map_err(|error| Problem::bad_field(Code::BadUserId, "user_ids: each", error))
+    }
+}
+
+impl EndRequest {
+    fn parse(request: &RequestContext<'_>) -> Result<Self, Problem> {
+        request.query().only(&[])?;
+        let body: EndBody = request.strict_body(END_BODY)?;
+        let mut users = body.user_ids.iter().map(Id::parse).collect::<Result<Vec<_>, _>>()?;
+        // A user who is named twice counts once.
+        let mut named = HashSet::new();
+        users.retain(|user| named.insert(user.clone()));
+        if !(1..=END_MAX).contains(&users.len()) {
+            return Err(Problem::new(Code::BadBody, END_BODY));
+        }
+        let note = Note::parse(&body.reason.unwrap_or_default());
+        let note = note.map_err(|error| Problem::bad_field(Code::BadReason, "reason", error))?;
+        Ok(Self { users, note, dry_run: body.dry_run })
+    }
+}
+
+impl EndedUsersView {
+    fn ended(users: Vec<EndedUser>) -> Self {
+        let revoked = users.iter().map(|user| user.revoked).sum();
+        Self { success: true, message: format!("{} ended", count(revoked)), revoked, users }
+    }
+
+    fn would_end(users: Vec<EndedUser>) -> Self {
+        let message = format!("{} would end", count(users.iter().map(|user| user.revoked).sum()));
+        Self { success: true, message, revoked: 0, users }
+    }
+}
+
+impl App {
+    /// Handles `GET /sessions/summary`.
+    pub(in super::super) async fn summary(&self, request: &RequestContext<'_>) -> Result<Answer, Problem> {
+        let users = request.query().users(SUMMARY_MAX)?;
+        let sessions = self.read_as_staff(request, &[], self.sessions_of(&users)).await?;
+        log::audit_summary_viewed(request.user(), &users);
+        let summaries = users.into_iter().zip(&sessions).map(|(user_id, sessions)| {
+            let live = || sessions.live(request.now, self.store.policy());
+            let last_activity = live().map(|session| session.last_activity).max().map(rfc3339);
+            SummaryView { user_id, active: live().count(), last_activity }
+        });
+        Answer::ok(&summaries.collect::<Vec<_>>())
+    }
+
+    /// Reads the sessions of many users, in their order, a few at the same time.
+    async fn sessions_of(&self, users: &[UserId]) -> Result<Vec<UserSessions>, Problem> {
+        let reads: Vec<_> = users.iter().map(|user| self.store.user_sessions(user)).collect();
+        let reads = stream::iter(reads).buffered(READS_AT_ONCE).try_collect();
+        // Each read has its time. Together they must end before Lambda ends the invocation.
+        let longest = self.store.timeouts().chain + self.store.timeouts().call;
+        Ok(timeout(longest, reads).await.unwrap_or(Err(StoreError::Contended))?)
+    }
+
+    /// Handles `POST /sessions/end`.
+    pub(in super::super) async fn end_sessions_of_users(
+        &self,
+        request: &RequestContext<'_>,
+    ) -> Result<Answer, Problem> {
+        let EndRequest { users, note, dry_run } = EndRequest::parse(request)?;
+        if dry_run {
+            let sessions = self.read_as_staff(request, &users, self.sessions_of(&users)).await?;
+            return self.dry_run_of_users(request, users, &sessions);
+        }
+        self.read_as_staff(request, &users, async { Ok(()) }).await?;
+        let what = EndAll { termination: request.revocation(note), keep: None };
+        Answer::ok(&EndedUsersView::ended(self.end_each(request, users, &what).await?))
+    }
+
+    fn dry_run_of_users(
+        &self,
+        request: &RequestContext<'_>,
+        users: Vec<UserId>,
+        sessions: &[UserSessions],
+    ) -> Result<Answer, Problem> {
+        let would_end = users.into_iter().zip(sessions).map(|(user_id, sessions)| {
+            let live = sessions.live(request.now, self.store.policy());
+            let ids: Vec<_> = live.map(|session| session.id).collect();
+            log::audit_dry_run(request.user(), &user_id, &ids);
+            EndedUser { user_id, revoked: ids.len() }
+        });
+        Answer::ok(&EndedUsersView::would_end(would_end.collect()))
+    }
+
+    /// Ends the sessions of one user after the other. A user whose sessions cannot be ended does not keep the others
+    /// from being ended. No user is started when the time left might not be enough.
+    async fn end_each(
+        &self,
+        request: &RequestContext<'_>,
+        users: Vec<UserId>,
+        what: &EndAll,
+    ) -> Result<Vec<EndedUser>, Problem> {
+        // A round of calls is a query and a transaction.
+        let last_start = request.last_start(2 * self.store.timeouts().call);
+        let (mut ended, mut remaining, mut cause) = (Vec::new(), Vec::new(), None);
+        for user in users {
+            let deadline = self.chain_deadline(last_start);
+            match self.store.end_all_until(deadline, &user, None, what, request.clock).await {
+                Ok(sessions) => ended.push(EndedUser { user_id: user, revoked: sessions.len() }),
+                Err(error) => {
+                    cause.get_or_insert(error);
+                    remaining.push(user);
+                }
+            }
+        }
+        match cause {
+            None => Ok(ended),
+            Some(cause) if ended.is_empty() && !cause.is_transient() => Err(cause.into()),
+            Some(cause) => Err(Problem::partly_ended(cause, PartlyEnded { ended, remaining })),
+        }
+    }
+
+    fn chain_deadline(&self, last_start: Option<Instant>) -> Instant {
+        let chain: Duration = self.store.timeouts().chain;
+        let own = Instant::now() + chain;
+        last_start.map_or(own, |last_start| last_start.min(own))
+    }
+}

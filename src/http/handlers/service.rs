@@ -1,0 +1,101 @@
+//! What a back end does for its users: it signs them in, and asks whether a session is live before it refreshes a token.
+
+use std::net::IpAddr;
+
+use lambda_http::http::StatusCode;
+use serde_json::{Map, Value};
+
+use super::super::App;
+use super::super::problem::{Code, Problem};
+use super::super::request::{RequestContext, client_hints};
+use super::super::response::Answer;
+use super::sign_in::{SignInBody, SignedInView, new_session, text};
+use crate::session::{Digest, Session, SignInKey, UserId};
+use crate::store::NewSession;
+
+/// The longest body of a sign-in, in bytes. It holds all the headers that the browser sent, cookies included.
+const SIGN_IN_MAX: usize = 64 * 1024;
+
+/// The headers of a browser, as a back end received them.
+#[derive(Debug, Default)]
+struct BrowserHeaders(Map<String, Value>);
+
+impl BrowserHeaders {
+    fn parse(body: &mut Map<String, Value>) -> Result<Self, Problem> {
+        match body.remove("headers") {
+            None | Some(Value::Null) => Ok(Self::default()),
+            Some(Value::Object(headers)) => Ok(Self(headers)),
+            Some(_) => Err(Problem::bad_field(Code::BadBody, "headers", "must be an object")),
+        }
+    }
+
+    /// The value of a header, or the first of its values. Frameworks spell names in their own ways. A value that no
+    /// browser could send counts as absent.
+    fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(each, _)| each.eq_ignore_ascii_case(name))?;
+        let value = value.as_str().or_else(|| value.as_array()?.first()?.as_str());
+        value.filter(|value| value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)))
+    }
+}
+
+/// Takes the address of the user's device out of a body. A sign-in must not fail because a proxy wrote something else
+/// there, so what is not an address counts as absent.
+fn ip_address(body: &mut Map<String, Value>) -> Result<Option<String>, Problem> {
+    let address = text(body, "ip_address")?.and_then(|text| text.trim().parse::<IpAddr>().ok());
+    Ok(address.map(|address| address.to_string()))
+}
+
+/// What a repeat of this sign-in is known by: the service's own key, which means nothing for another service or user.
+fn sign_in_key(request: &RequestContext<'_>, user: &UserId) -> SignInKey {
+    let Some(key) = request.idempotency_key() else { return SignInKey::Nothing };
+    let key = [request.user().as_str().as_bytes(), b"\0", key].concat();
+    SignInKey::Idempotency(Digest::of(user, "idempotency", &key))
+}
+
+impl App {
+    /// Handles `POST /sessions/user/{user_id}`.
+    pub(in super::super) async fn sign_in_user(
+        &self,
+        request: &RequestContext<'_>,
+    ) -> Result<Answer, Problem> {
+        let (user, mut body) = (request.path_user()?, request.json_body_up_to(SIGN_IN_MAX)?);
+        let (headers, address) = (BrowserHeaders::parse(&mut body)?, ip_address(&mut body)?);
+        let hints = client_hints(|name| headers.get(name));
+        let new = new_session(request, &user, &hints, &SignInBody::parse(&mut body)?)?;
+        let new = NewSession {
+            ip_address: address.unwrap_or(new.ip_address),
+            key: sign_in_key(request, &user),
+            ..new
+        };
+        let signed_in = self.store.sign_in(&new, request.now).await?;
+        let signed_in = signed_in.ok_or_else(Problem::session_already_ended)?;
+        let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
+        let session = self.view(&signed_in.session, request);
+        Answer::json(status, &SignedInView { session, evicted: &signed_in.evicted })
+    }
+
+    /// Handles `POST /sessions/user/{user_id}/session/{session_id}/activity`.
+    pub(in super::super) async fn record_user_activity(
+        &self,
+        request: &RequestContext<'_>,
+    ) -> Result<Answer, Problem> {
+        let (user, id) = (request.path_user()?, request.path_session()?);
+        let address = ip_address(&mut request.json_body()?)?;
+        let Some(session) = self.store.session(&user, id).await? else {
+            return Err(self.no_such_session(&user).await?);
+        };
+        let session = self.live(session, request)?;
+        let address = address.as_deref().unwrap_or(&session.ip_address);
+        let session = self.store.record_activity(&session, address, request.now).await?;
+        // A termination between the read and the write wins.
+        let session = self.live(session.ok_or_else(Problem::session_already_ended)?, request)?;
+        Answer::ok(&self.view(&session, request))
+    }
+
+    fn live(&self, session: Session, request: &RequestContext<'_>) -> Result<Session, Problem> {
+        match session.is_live_at(request.now, self.store.policy()) {
+            true => Ok(session),
+            false => Err(Problem::session_already_ended()),
+        }
+    }
+}

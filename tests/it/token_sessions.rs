@@ -1,0 +1,477 @@
+//! A token belongs to at most one session, and dies with it: on every route, and in every interleaving.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::support::proxy::Proxy;
+use crate::support::*;
+
+/// What every browser of one existing client sends: the start of a PNG data URL in base64.
+const FINGERPRINT: &str = "ZGF0YTppbWFnZS9wbmc7YmFzZTY0LGlW";
+
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 \
+                      (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1";
+
+/// A new token of user 74, which differs from every other one.
+fn new_token(claims: Value) -> String {
+    let mut all = json!({"sub": "74", "exp": START + 10_000_000, "jti": fastrand::u64(..).to_string()});
+    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    token::sign(&json!({"alg": "HS256"}), &all, token::SECRET)
+}
+
+fn unbound() -> String {
+    new_token(json!({}))
+}
+
+async fn create(service: &Service, token: &str) -> Reply {
+    create_on(service, token, FIREFOX, FINGERPRINT).await
+}
+
+async fn create_on(service: &Service, token: &str, user_agent: &str, fingerprint: &str) -> Reply {
+    let body = json!({"device_fingerprint": fingerprint}).to_string();
+    let call = Call::new("POST", "/sessions/create").token(token).header("user-agent", user_agent);
+    call.body(&body).send(service).await
+}
+
+/// Opens a session with an unbound token; returns the token and the session's id.
+async fn open(service: &Service, user_agent: &str) -> (String, String) {
+    let token = unbound();
+    let reply = create_on(service, &token, user_agent, FINGERPRINT).await;
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    (token, reply.body["id"].as_str().unwrap().to_owned())
+}
+
+async fn status(service: &Service, method: &str, target: &str, token: &str) -> (u64, Option<String>) {
+    let reply = Call::new(method, target).token(token).header("user-agent", FIREFOX).send(service).await;
+    (reply.status, reply.body["code"].as_str().map(str::to_owned))
+}
+
+/// Asserts that a token of user 74 gets in nowhere. Routes of admins refuse users before they look at the session.
+async fn is_out(service: &Service, token: &str) {
+    let routes =
+        ROUTES.iter().filter(|route| !route.contains("/sessions/user/") && !route.ends_with("summary"));
+    for route in routes.filter(|route| !route.ends_with("/sessions/end")) {
+        let (method, path) = route.split_once(' ').unwrap();
+        let path = path.replace("{session_id}", "01900000-0000-7000-8000-000000000000");
+        let ended = (401, Some("session_ended".to_owned()));
+        assert_eq!(status(service, method, &path, token).await, ended, "{route}");
+    }
+}
+
+async fn live(service: &Service) -> usize {
+    service.get("/sessions/user/74", &admin_token()).await.ids().len()
+}
+
+/// Every way to end the session `id` of user 74, whose token is `token`.
+fn endings(id: &str) -> [(&'static str, String, bool); 5] {
+    [
+        ("DELETE", format!("/sessions/user/74/session/{id}"), true),
+        ("DELETE", "/sessions/user/74".into(), true),
+        ("DELETE", format!("/sessions/session/{id}"), false),
+        ("DELETE", "/sessions/logout".into(), false),
+        ("DELETE", "/sessions/logout-all".into(), false),
+    ]
+}
+
+#[tokio::test]
+async fn two_browsers_with_one_fingerprint_are_two_devices() {
+    let service = Service::start().await;
+    let (_, first) = open(&service, FIREFOX).await;
+    let (_, second) = open(&service, IPHONE).await;
+    assert_ne!(first, second);
+    let list = service.get("/sessions/user/74", &admin_token()).await;
+    let sessions = list.ok().as_array().unwrap();
+    let names: BTreeSet<_> =
+        sessions.iter().map(|session| session["device_name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Firefox on Linux", "Safari on iPhone"].into());
+}
+
+#[tokio::test]
+async fn a_token_dies_with_the_session_that_it_opened() {
+    for number in 0..5 {
+        let service = Service::start().await;
+        let (token, id) = open(&service, FIREFOX).await;
+        let (method, target, by_admin) = endings(&id)[number].clone();
+        let ender = if by_admin { admin_token() } else { token.clone() };
+        assert_eq!(status(&service, method, &target, &ender).await.0, 200, "{target}");
+        is_out(&service, &token).await;
+        assert_eq!(live(&service).await, 0, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_dies_with_an_evicted_and_with_an_expired_session() {
+    let mut service = Service::with(&[("MAX_SESSIONS", "1")]).await;
+    let (evicted, _) = open(&service, FIREFOX).await;
+    let (expired, _) = open(&service, IPHONE).await;
+    is_out(&service, &evicted).await;
+    service.pass(TimeDelta::hours(720));
+    is_out(&service, &expired).await;
+}
+
+#[tokio::test]
+async fn a_token_with_a_sid_dies_with_the_session_that_it_names() {
+    let mut service = Service::start().await;
+    let id = service.sign_in("74", "phone").await.id.to_string();
+    let token = new_token(json!({"sid": id}));
+    assert_eq!(status(&service, "GET", "/sessions/current", &token).await.0, 200);
+    service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
+    is_out(&service, &token).await;
+    is_out(&service, &new_token(json!({"sid": "not one of ours"}))).await;
+}
+
+#[tokio::test]
+async fn an_admin_whose_session_ended_is_out_of_the_admin_routes() {
+    let service = Service::start().await;
+    let admin = token::sign(
+        &json!({"alg": "HS256"}),
+        &json!({"sub": "1", "role": "admin", "exp": START + 10_000}),
+        token::SECRET,
+    );
+    create(&service, &admin).await;
+    assert_eq!(service.get("/sessions/user/74", &admin).await.text, "[]");
+    let other = token::token("2", Some("admin"), None, START + 10_000);
+    service.delete("/sessions/user/1", &other).await.ok();
+    for (method, target) in [("GET", "/sessions/user/74"), ("DELETE", "/sessions/user/74")] {
+        assert_eq!(status(&service, method, target, &admin).await, (401, Some("session_ended".into())));
+    }
+}
+
+#[tokio::test]
+async fn an_ended_token_takes_nothing_over_by_user_agent_header_or_fingerprint() {
+    let service = Service::start().await;
+    let (ended, id) = open(&service, FIREFOX).await;
+    service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
+    let (_, other) = open(&service, FIREFOX).await;
+    let call = |method: &str, target: &str| {
+        let call = Call::new(method, target).token(&ended).header("user-agent", FIREFOX);
+        call.header("x-session-id", &other)
+    };
+    for (method, target) in
+        [("GET", "/sessions/current"), ("DELETE", "/sessions/logout"), ("POST", "/sessions/create")]
+    {
+        call(method, target).send(&service).await.problem(401, "session_ended");
+    }
+    assert_eq!(live(&service).await, 1, "the other session is untouched");
+}
+
+#[tokio::test]
+async fn a_live_token_keeps_its_session_whatever_fingerprint_it_sends() {
+    let service = Service::start().await;
+    let (token, id) = open(&service, FIREFOX).await;
+    let (_, other) = open(&service, IPHONE).await;
+    let reply = create_on(&service, &token, IPHONE, FINGERPRINT).await;
+    assert_eq!((reply.status, reply.body["id"].as_str()), (200, Some(id.as_str())));
+    let reply = create_on(&service, &token, FIREFOX, "another fingerprint").await;
+    assert_eq!((reply.status, reply.body["id"].as_str()), (200, Some(id.as_str())));
+    let ended = status(&service, "DELETE", "/sessions/logout", &token).await;
+    assert_eq!(ended.0, 200);
+    assert_eq!(service.get("/sessions/user/74", &admin_token()).await.ids(), [other]);
+}
+
+#[tokio::test]
+async fn after_an_end_all_an_unbound_token_counts_only_if_it_was_issued_later() {
+    let mut service = Service::start().await;
+    service.pass(TimeDelta::seconds(1_000));
+    service.delete("/sessions/user/74", &admin_token()).await.ok();
+    let issued = |seconds: i64| new_token(json!({"iat": START + seconds}));
+    for seconds in [0, 999, 1_000] {
+        is_out(&service, &issued(seconds)).await;
+    }
+    // A minute covers what this test itself takes until the end-all is written.
+    service.pass(TimeDelta::seconds(60));
+    assert_eq!(create(&service, &issued(1_060)).await.status, 201);
+    assert_eq!(create(&service, &unbound()).await.status, 200, "a token without iat cannot be judged");
+}
+
+#[tokio::test]
+async fn a_dry_run_and_the_end_of_one_session_cut_no_unbound_token_off() {
+    let mut service = Service::start().await;
+    let (_, id) = open(&service, FIREFOX).await;
+    let token = new_token(json!({"iat": START}));
+    service.pass(TimeDelta::seconds(10));
+    service.delete("/sessions/user/74?dry_run=true", &admin_token()).await.ok();
+    service.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await.ok();
+    assert_eq!(create(&service, &token).await.status, 201);
+}
+
+#[tokio::test]
+async fn whoever_signs_out_elsewhere_stays_signed_in_with_an_unbound_token() {
+    let mut service = Service::start().await;
+    let kept = create(&service, &unbound()).await.body["id"].as_str().unwrap().to_owned();
+    open(&service, IPHONE).await;
+    let refreshed = new_token(json!({"iat": START}));
+    service.pass(TimeDelta::seconds(10));
+    let target = "/sessions/logout-all?exclude_current=true";
+    let call = Call::new("DELETE", target).token(&refreshed).header("x-session-id", &kept);
+    assert_eq!(call.send(&service).await.ok()["revoked"], 1);
+    let current = service.get("/sessions/current", &refreshed).await;
+    assert_eq!(current.ok()["id"], kept, "the token was bound to the session that stays");
+    is_out(&service, &new_token(json!({"iat": START}))).await;
+}
+
+#[tokio::test]
+async fn repeating_a_sign_in_moves_the_activity_and_not_the_lifetime_or_the_version() {
+    let mut service = Service::start().await;
+    let token = unbound();
+    let first = create(&service, &token).await;
+    let version = service.store().profile(&user("74")).await.unwrap().unwrap().version;
+    service.pass(TimeDelta::hours(1));
+    let again = create(&service, &token).await;
+    assert_eq!((again.status, &again.body["expires_at"]), (200, &first.body["expires_at"]));
+    assert_eq!(again.body["last_activity"], "2040-01-01T01:00:00.000Z");
+    assert_eq!(service.store().profile(&user("74")).await.unwrap().unwrap().version, version);
+    let other = create(&service, &unbound()).await;
+    assert_eq!((other.status, &other.body["id"]), (200, &first.body["id"]), "the device is known");
+    assert_eq!(other.body["expires_at"], "2040-01-31T01:00:00.000Z", "a new token starts the lifetime again");
+}
+
+#[tokio::test]
+async fn two_tabs_that_sign_in_with_one_token_get_one_session() {
+    for _ in 0..20 {
+        let service = Service::start().await;
+        let token = unbound();
+        let one = create_on(&service, &token, FIREFOX, "one");
+        let (one, two) = tokio::join!(one, create_on(&service, &token, IPHONE, "another"));
+        let mut statuses = [one.status, two.status];
+        statuses.sort_unstable();
+        assert_eq!((statuses, &one.body["id"]), ([200, 201], &two.body["id"]));
+        assert_eq!(live(&service).await, 1);
+    }
+}
+
+/// The list of sessions and the binding of a token are read by two calls, so a sign-in can come between them.
+#[tokio::test]
+async fn a_sign_in_of_another_tab_between_two_reads_is_found() {
+    for turn in [0, 1, 1, 1, 1, 2] {
+        let database = database().await;
+        let proxy = Proxy::before(&database).await;
+        let (service, other) = (Service::on(proxy.database.clone(), &[]), Service::on(database, &[]));
+        let token = unbound();
+        let mut opened = None;
+        let (reply, reached) = meanwhile_at(&proxy, turn, create(&service, &token), async || {
+            opened = Some(create(&other, &token).await);
+        })
+        .await;
+        assert!(reached && reply.status == 200, "{turn}: {}", reply.text);
+        assert_eq!(reply.body["id"], opened.unwrap().body["id"], "{turn}");
+        assert_eq!(live(&service).await, 1, "{turn}");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_off_never_moves_back() {
+    let mut service = Service::start().await;
+    service.pass(TimeDelta::hours(2));
+    service.delete("/sessions/user/74", &admin_token()).await.ok();
+    let before = new_token(json!({"iat": START + 3_600}));
+    // The clock of another process may be behind.
+    service.now = at(60);
+    service.delete("/sessions/user/74", &admin_token()).await.ok();
+    service.pass(TimeDelta::hours(2));
+    is_out(&service, &before).await;
+}
+
+#[tokio::test]
+async fn tokens_without_a_sid_open_a_session_and_nothing_else_where_a_sid_is_required() {
+    let service = Service::with(&[("REQUIRE_SID", "true")]).await;
+    let token = unbound();
+    let id = create(&service, &token).await.body["id"].as_str().unwrap().to_owned();
+    let refused = (401, Some("sid_required".to_owned()));
+    assert_eq!(status(&service, "GET", "/sessions/current", &token).await, refused);
+    assert_eq!(status(&service, "GET", "/sessions/user/75", &admin_token()).await, refused);
+    assert_eq!(create(&service, &token).await.status, 200);
+    let named = new_token(json!({"sid": id}));
+    assert_eq!(status(&service, "GET", "/sessions/current", &named).await.0, 200);
+}
+
+#[tokio::test]
+async fn owners_see_why_and_when_an_admin_ended_a_session_but_not_who_and_what_was_written() {
+    let mut service = Service::start().await;
+    let (token, _) = open(&service, FIREFOX).await;
+    let ended = service.sign_in("74", "laptop").await.id.to_string();
+    let target = format!("/sessions/user/74/session/{ended}?reason=suspicious");
+    let shown = service.delete(&target, &admin_token()).await;
+    assert_eq!(
+        (&shown.ok()["session"]["ended_by"], &shown.body["session"]["end_note"]),
+        (&json!(1), &json!("suspicious"))
+    );
+    let own = service.get(&format!("/sessions/session/{ended}"), &token).await;
+    assert_eq!(own.ok()["end_reason"], "revoked_by_admin");
+    assert!(own.body["ended_at"].is_string());
+    assert_eq!((&own.body["ended_by"], &own.body["end_note"]), (&Value::Null, &Value::Null));
+    let target = "/sessions/my-sessions?include_inactive=true";
+    let listed = service.get(target, &token).await;
+    assert_eq!((&listed.ok()[0]["ended_by"], &listed.body[0]["end_note"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn the_address_follows_the_device_and_the_address_of_the_sign_in_stays() {
+    let mut service = Service::start().await;
+    let (token, _) = open(&service, FIREFOX).await;
+    service.pass(TimeDelta::hours(1));
+    let call = Call::new("POST", "/sessions/update-activity").token(&token);
+    let moved = call.with("/requestContext/http/sourceIp", "203.0.113.9".into()).send(&service).await;
+    let addresses = (&moved.ok()["ip_address"], &moved.body["signed_in_ip"]);
+    assert_eq!(addresses, (&json!("203.0.113.9"), &json!("198.51.100.7")));
+}
+
+#[tokio::test]
+async fn a_misspelled_parameter_ends_nothing() {
+    let service = Service::start().await;
+    let (token, id) = open(&service, FIREFOX).await;
+    let one = format!("/sessions/user/74/session/{id}?dry_run=true");
+    let as_admin = ["dryrun=true", "dry-run=true", "Dry_Run=true", "exclude_current=true", "reasons=x"];
+    for query in as_admin {
+        let reply = service.delete(&format!("/sessions/user/74?{query}"), &admin_token()).await;
+        let name = query.split('=').next().unwrap();
+        assert_eq!(reply.problem(400, "bad_parameter"), format!("{name} is not a parameter of this request"));
+    }
+    service.delete(&one, &admin_token()).await.problem(400, "bad_parameter");
+    let own = ["logout-all?excludeCurrent=true", "logout-all?dry_run=true", "logout?exclude_current=true"];
+    for target in own {
+        service.delete(&format!("/sessions/{target}"), &token).await.problem(400, "bad_parameter");
+    }
+    service
+        .delete(&format!("/sessions/session/{id}?dry_run=true"), &token)
+        .await
+        .problem(400, "bad_parameter");
+    assert_eq!(live(&service).await, 1);
+}
+
+/// Runs `operation`, and `meanwhile` before its call number `turn` goes through. Returns whether there were so many.
+async fn meanwhile_at<T>(
+    proxy: &Proxy,
+    turn: usize,
+    operation: impl Future<Output = T>,
+    meanwhile: impl AsyncFnOnce(),
+) -> (T, bool) {
+    let mut held = proxy.hold();
+    let mut operation = pin!(operation);
+    let mut meanwhile = Some(meanwhile);
+    let mut calls = 0;
+    loop {
+        tokio::select! {
+            outcome = &mut operation => {
+                proxy.let_go();
+                return (outcome, meanwhile.is_none());
+            }
+            Some(call) = held.recv() => {
+                if calls == turn && let Some(act) = meanwhile.take() {
+                    act().await;
+                }
+                calls += 1;
+                call.release();
+            }
+        }
+    }
+}
+
+/// The kinds of tokens that a device may hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Holder {
+    Sid,
+    Bound,
+    Unbound,
+}
+
+/// A device with a session, and the token that it holds.
+async fn device(service: &Service, holder: Holder) -> (String, String) {
+    let (opener, id) = open(service, FIREFOX).await;
+    let token = match holder {
+        Holder::Sid => new_token(json!({"sid": id})),
+        Holder::Bound => opener,
+        Holder::Unbound => new_token(json!({"iat": START})),
+    };
+    (token, id)
+}
+
+#[tokio::test]
+async fn an_ending_wins_at_every_call_of_every_request_of_the_device() {
+    let requests: BTreeMap<&str, &str> = [
+        ("/sessions/create", "POST"),
+        ("/sessions/update-activity", "POST"),
+        ("/sessions/logout-all", "DELETE"),
+    ]
+    .into();
+    let mut cases = 0;
+    for holder in [Holder::Sid, Holder::Bound, Holder::Unbound] {
+        for (target, method) in &requests {
+            for ending in [0, 1, 4] {
+                for turn in 0.. {
+                    let database = database().await;
+                    let proxy = Proxy::before(&database).await;
+                    let mut service =
+                        Service::on(proxy.database.clone(), &[("ACTIVITY_INTERVAL_SECONDS", "0")]);
+                    let other = Service::on(database, &[]);
+                    let (token, id) = device(&other, holder).await;
+                    let (_, end, by_admin) = endings(&id)[ending].clone();
+                    let ender = if by_admin { admin_token() } else { new_token(json!({"sid": id})) };
+                    service.pass(TimeDelta::seconds(1));
+                    let body = json!({"device_fingerprint": FINGERPRINT}).to_string();
+                    let mut call = Call::new(method, target).token(&token).header("user-agent", FIREFOX);
+                    if *method == "POST" {
+                        call = call.body(&body);
+                    }
+                    let (_, reached) = meanwhile_at(&proxy, turn, call.send(&service), async || {
+                        let answered = other.delete(&end, &ender).await;
+                        assert!(answered.status == 200, "{end}: {}", answered.text);
+                    })
+                    .await;
+                    if !reached {
+                        break;
+                    }
+                    let case = format!("{holder:?} {method} {target} {end} {turn}");
+                    check_out(&other, holder, ending, &token, &id, &case).await;
+                    cases += 1;
+                }
+            }
+        }
+    }
+    assert!(cases > 60, "{cases}");
+}
+
+/// Asserts that the session is over, and that its tokens are out. An unbound token is cut off by an end-all only.
+async fn check_out(service: &Service, holder: Holder, ending: usize, token: &str, id: &str, case: &str) {
+    let list = service.get("/sessions/user/74", &admin_token()).await;
+    assert!(!list.ids().contains(&id), "{case}");
+    let (code, _) = status(service, "GET", "/sessions/current", &new_token(json!({"sid": id}))).await;
+    assert_eq!(code, 401, "{case}");
+    if holder != Holder::Unbound || ending != 0 {
+        assert_eq!(status(service, "GET", "/sessions/current", token).await.0, 401, "{case}");
+        assert_eq!(status(service, "POST", "/sessions/create", token).await.0, 401, "{case}");
+        assert_eq!(live(service).await, 0, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_all_ends_whoever_signs_in_at_any_of_its_calls() {
+    for turn in 0..8 {
+        let database = database().await;
+        let proxy = Proxy::before(&database).await;
+        let service = Service::on(proxy.database.clone(), &[]);
+        let other = Service::on(database, &[]);
+        open(&other, FIREFOX).await;
+        let racing = new_token(json!({"iat": START}));
+        let admin = admin_token();
+        let end_all = service.delete("/sessions/user/74", &admin);
+        let (reply, reached) = meanwhile_at(&proxy, turn, end_all, async || {
+            assert_eq!(create_on(&other, &racing, IPHONE, FINGERPRINT).await.status, 201);
+        })
+        .await;
+        if !reached {
+            assert!(
+                turn >= 3,
+                "the caller's record, its binding and the target are read, and then it is written"
+            );
+            return;
+        }
+        reply.ok();
+        is_out(&other, &racing).await;
+        assert_eq!(live(&other).await, 0, "{turn}");
+    }
+}
