@@ -1,6 +1,6 @@
 # The local stack for the scripts beside this one, which source it and have gone to the root of the repository.
-# start_stack sets port, url, panel_url, admin, user, stack (its pid), work and log; stop_stack ends the stack, and
-# stack_has_stopped sees that nothing is left of it.
+# start_stack sets port, url, panel_url, admin, user, service, stack (its pid), work and log; stop_stack ends the stack,
+# and stack_has_stopped sees that nothing is left of it.
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
@@ -21,6 +21,7 @@ start_stack() {
   url="http://127.0.0.1:$port" panel_url="http://127.0.0.1:$panel_port"
   admin=$(sed -n 's/^  ADMIN=//p' "$log")
   user=$(sed -n 's/^  USER=//p' "$log")
+  service=$(sed -n 's/^  SERVICE=//p' "$log")
 }
 
 stop_stack() {

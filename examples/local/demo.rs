@@ -5,11 +5,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use sessions::device::{self, ClientHints, ReportedDevice};
 use sessions::session::{
-    DeviceIdentity, EndReason, Note, Session, SessionId, SignInKey, Termination, Timestamp, UserId, later,
+    DeviceIdentity, Digest, EndReason, Note, Session, SessionId, Sid, SignInKey, Termination, Timestamp,
+    Token, UserId, later,
 };
 use sessions::store::{NewSession, SessionStore};
 
 use super::engine::Result;
+use super::token;
 
 const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Safari/537.36";
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 \
@@ -18,18 +20,41 @@ const LINUX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Fi
 const MAC: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 \
                    (KHTML, like Gecko) Version/26.1 Safari/605.1.15";
 
-/// Two sessions of user 74 whose names do not change, so that the files under events/ can use them.
+/// Three sessions of user 74 whose ids do not change, so that the files under events/ and the screen can name them.
+/// This one has ended.
 const LOST_LAPTOP: &str = "01980000-0000-7000-8000-000000000074";
-/// The second of them, live at the start.
+/// This one is live at the start.
 pub const OFFICE_PC: &str = "01990000-0000-7000-8000-000000000074";
+/// So is this one.
+pub const PHONE: &str = "019a0000-0000-7000-8000-000000000074";
+
+/// When the token of the phone was issued, and when it expires: 2025-10-20 and 2100-01-01.
+const PHONE_TOKEN_TIMES: (i64, i64) = (1_760_918_400, 4_102_444_800);
+
+/// The token that the phone signed in with. It carries no session id. It is the same at every start, so that it belongs
+/// to the phone's session in a database that is kept, too.
+pub fn phone_token() -> String {
+    let (issued, expires) = PHONE_TOKEN_TIMES;
+    token::issue("74", None, None, issued, expires - issued)
+}
+
+fn phone_key() -> Result<SignInKey> {
+    let token = phone_token();
+    let (signed, _) = token.rsplit_once('.').ok_or("the token has no signature")?;
+    let digest = Digest::of(&UserId::parse("74")?, "token", signed.as_bytes());
+    let (issued, expires_at) = PHONE_TOKEN_TIMES;
+    Ok(SignInKey::Token(Token { sid: Sid::Absent, digest, issued_at: Some(issued), expires_at }))
+}
 
 /// Fills an empty table; the sessions began some time before `now`.
 pub async fn fill(client: &Client, table: &str, store: &SessionStore, now: Timestamp) -> Result<()> {
     register(client, table, &[("1", Some("admin")), ("75", None)]).await?;
     let ago = |minutes: i64| later(now, TimeDelta::minutes(-minutes));
     let id = |at, last| SessionId::new(at, [0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
-    sign_in(store, "1", id(ago(600), 1), LINUX, "192.0.2.1", ago(600)).await?;
-    let lost = sign_in(store, "74", SessionId::parse(LOST_LAPTOP)?, MAC, "203.0.113.9", ago(9_000)).await?;
+    let nothing = SignInKey::Nothing;
+    sign_in(store, "1", id(ago(600), 1), LINUX, "192.0.2.1", nothing, ago(600)).await?;
+    let lost = SessionId::parse(LOST_LAPTOP)?;
+    let lost = sign_in(store, "74", lost, MAC, "203.0.113.9", nothing, ago(9_000)).await?;
     let ending = Termination {
         at: ago(8_000),
         by: Some(UserId::parse("1")?),
@@ -37,9 +62,10 @@ pub async fn fill(client: &Client, table: &str, store: &SessionStore, now: Times
         note: Note::parse("Laptop reported lost")?,
     };
     store.end(&lost.user_id, lost.id, &ending).await?;
-    sign_in(store, "74", SessionId::parse(OFFICE_PC)?, WINDOWS, "198.51.100.20", ago(4_000)).await?;
-    sign_in(store, "74", id(ago(300), 2), IPHONE, "198.51.100.21", ago(300)).await?;
-    sign_in(store, "74", id(ago(20), 3), LINUX, "203.0.113.74", ago(20)).await?;
+    let (office, phone) = (SessionId::parse(OFFICE_PC)?, SessionId::parse(PHONE)?);
+    sign_in(store, "74", office, WINDOWS, "198.51.100.20", nothing, ago(4_000)).await?;
+    sign_in(store, "74", phone, IPHONE, "198.51.100.21", phone_key()?, ago(300)).await?;
+    sign_in(store, "74", id(ago(20), 3), LINUX, "203.0.113.74", nothing, ago(20)).await?;
     Ok(())
 }
 
@@ -63,6 +89,7 @@ async fn sign_in(
     id: SessionId,
     agent: &str,
     ip: &str,
+    key: SignInKey,
     at: Timestamp,
 ) -> Result<Session> {
     let hints = ClientHints { user_agent: Some(agent), ..ClientHints::default() };
@@ -80,7 +107,7 @@ async fn sign_in(
             user_agent: None,
         },
         device: detected.device,
-        key: SignInKey::Nothing,
+        key,
     };
     Ok(store.sign_in(&new, at).await?.ok_or("the session has ended")?.session)
 }

@@ -126,6 +126,11 @@ fn demo_token(user: &str, role: Option<&str>) -> String {
     token::issue(user, role, None, now(), TOKEN_LIFETIME)
 }
 
+/// A token of user 74 that carries a session id.
+fn demo_token_of(session: &str) -> String {
+    token::issue("74", None, Some(session), now(), TOKEN_LIFETIME)
+}
+
 fn now() -> i64 {
     Utc::now().timestamp()
 }
@@ -136,27 +141,44 @@ fn url(port: u16) -> String {
 
 fn screen(port: u16, panel_port: u16) -> String {
     let (url, panel) = (url(port), url(panel_port));
-    let admin = demo_token("1", Some("admin"));
-    let user = demo_token("74", None);
+    let (admin, user) = (demo_token("1", Some("admin")), demo_token("74", None));
+    let service = demo_token("backend", Some("service"));
+    let (phone, office_pc) = (demo::PHONE, demo::OFFICE_PC);
+    let (phone_token, pc_token) = (demo::phone_token(), demo_token_of(office_pc));
     format!(
         "
 Open {panel} to see it work.
 
 The session service is on {url}; Ctrl-C ends it. User 1 is the admin, 74 has sessions, 75 has none.
+SERVICE is the token of a back end. PHONE and PC are the tokens of two devices of user 74: the phone signed in with
+its token, which carries no session id; the PC's token carries one.
 
   ADMIN={admin}
   USER={user}
+  SERVICE={service}
+  PHONE={phone_token}
+  PC={pc_token}
 
   # an admin sees where user 74 is signed in
   curl -H \"Authorization: Bearer $ADMIN\" {url}/sessions/user/74
   # and what has ended, with who ended it, when and why
   curl -H \"Authorization: Bearer $ADMIN\" '{url}/sessions/user/74?include_inactive=true'
-  # ends one: put an id from the list in place of ID
-  curl -X DELETE -H \"Authorization: Bearer $ADMIN\" '{url}/sessions/user/74/session/ID?reason=lost+phone'
-  # ends all
-  curl -X DELETE -H \"Authorization: Bearer $ADMIN\" {url}/sessions/user/74
   # a user who is no admin is refused
-  curl -H \"Authorization: Bearer $USER\" {url}/sessions/user/75
+  curl -H \"Authorization: Bearer $USER\" {url}/sessions/user/74
+
+  # the phone is signed in
+  curl -H \"Authorization: Bearer $PHONE\" {url}/sessions/current
+  # the admin ends its session
+  curl -X DELETE -H \"Authorization: Bearer $ADMIN\" '{url}/sessions/user/74/session/{phone}?reason=lost+phone'
+  # the phone is out, and its token signs in nowhere again
+  curl -H \"Authorization: Bearer $PHONE\" {url}/sessions/current
+  curl -X POST -H \"Authorization: Bearer $PHONE\" {url}/sessions/create
+
+  # the same with the PC
+  curl -H \"Authorization: Bearer $PC\" {url}/sessions/current
+  curl -X DELETE -H \"Authorization: Bearer $ADMIN\" '{url}/sessions/user/74/session/{office_pc}?reason=sold'
+  curl -H \"Authorization: Bearer $PC\" {url}/sessions/current
+  curl -X POST -H \"Authorization: Bearer $PC\" {url}/sessions/create
 
 "
     )

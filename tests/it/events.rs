@@ -6,7 +6,7 @@ mod demo;
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::support::{Service, admin_token, engine};
+use crate::support::{Service, admin_token, engine, token};
 use chrono::Utc;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;

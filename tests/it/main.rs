@@ -7,6 +7,7 @@ mod admin;
 mod attack;
 mod audit;
 mod auth;
+mod aws_config;
 mod authorizer;
 mod bulk;
 mod crash;

@@ -52,6 +52,8 @@ pub struct Proxy {
 /// A call as it went over the wire.
 pub struct Call {
     pub operation: String,
+    /// Whose key signed it, for which region.
+    pub authorization: String,
     pub body: Value,
 }
 
@@ -202,8 +204,11 @@ impl Shared {
     /// One call and what comes back; `None` when the connection is over.
     async fn pass(&self, request: &[u8], client: &mut TcpStream, engine: &mut TcpStream) -> Option<()> {
         let operation = operation(request);
-        let call =
-            Call { operation: operation.clone(), body: serde_json::from_slice(body(request)).unwrap() };
+        let call = Call {
+            operation: operation.clone(),
+            authorization: header(request, "authorization").unwrap_or_default(),
+            body: serde_json::from_slice(body(request)).unwrap(),
+        };
         let actions = call.body["TransactItems"].as_array().map_or(0, Vec::len);
         self.calls.lock().unwrap().push(call);
         let fault = self.trouble.lock().unwrap().as_mut().and_then(|trouble| trouble.meet(&operation));
