@@ -121,14 +121,15 @@ async fn every_look_of_an_admin_writes_one_line() {
 }
 
 #[tokio::test]
-async fn every_refused_attempt_at_an_admin_route_writes_one_line() {
+async fn every_refused_attempt_at_a_route_of_admins_or_services_writes_one_line() {
     for settings in [[("ROLE_SOURCE", "token")], [("ROLE_SOURCE", "table")]] {
         let (log, _guard) = Log::start();
         let service = Service::with(&settings).await;
         for route in ROUTES.iter().filter(|route| route.contains("{user_id}")) {
             let reply = Call::of(route).token(&user_token("75")).send(&service).await;
-            reply.problem(403, "admin_only");
-            let fields = json!({"level": "WARN", "actor": "75", "user_id": "74", "reason": "admin_only"});
+            let code = if access(route) == Access::Service { "service_only" } else { "admin_only" };
+            reply.problem(403, code);
+            let fields = json!({"level": "WARN", "actor": "75", "user_id": "74", "reason": code});
             assert_eq!(log.take_audit(), [event("access_refused", "access refused", fields)], "{route}");
         }
     }
@@ -141,6 +142,7 @@ async fn the_line_that_closes_a_request_names_the_caller() {
     let callers = [
         (user_token("74"), json!("74")),
         (admin_token(), json!("1")),
+        (service_token(), json!("backend")),
         (token_with("74", json!({"exp": START - 61})), json!(null)),
         ("no token".into(), json!(null)),
     ];

@@ -60,6 +60,16 @@ const OTHER: Actor = Actor {
     note: "note of user 75",
 };
 
+const BACK_END: Actor = Actor {
+    id: "backend",
+    role: Some("service"),
+    agent: "python-httpx/0.28.1 agent-of-the-back-end",
+    address: "203.0.113.200",
+    device: "device of the back end",
+    fingerprint: "fingerprint of the back end",
+    note: "note of the back end",
+};
+
 impl Actor {
     /// Another token at each call.
     fn token(&self, sid: Option<&str>) -> String {
@@ -70,6 +80,27 @@ impl Actor {
         let address = json!(self.address);
         let call = Call::of(route).with("/requestContext/http/sourceIp", address);
         call.header("user-agent", self.agent).header("x-forwarded-for", self.address).token(&self.token(None))
+    }
+
+    /// The same, with what the route cannot do without.
+    fn good(&self, route: &str) -> Call {
+        match route {
+            "GET /sessions/summary" => self.call(&format!("{route}?user_id=74")),
+            "POST /sessions/end" => {
+                self.call(route).body(&json!({"user_ids": [74], "reason": self.note}).to_string())
+            }
+            _ => self.call(route),
+        }
+    }
+
+    /// A back end signs this user in.
+    fn signed_in_by_back_end(&self) -> Call {
+        let body = json!({
+            "headers": {"user-agent": self.agent}, "ip_address": self.address,
+            "device_fingerprint": format!("third {}", self.fingerprint), "device_name": self.device,
+        });
+        let route = format!("POST /sessions/user/{}", self.id);
+        BACK_END.call(&route).header("idempotency-key", "a key that nobody may see").body(&body.to_string())
     }
 
     fn sign_in(&self) -> Call {
@@ -172,6 +203,14 @@ async fn successes(story: &mut Story, service: &Service) {
         let gone = format!("DELETE /sessions/user/{}/session/{}", actor.id, gone.as_str().unwrap());
         story.goes_on(service, &ADMIN, ADMIN.end(&gone)).await;
         story.goes_on(service, &ADMIN, ADMIN.end(&format!("DELETE /sessions/user/{}", actor.id))).await;
+        let opened = story.goes_on(service, &BACK_END, actor.signed_in_by_back_end()).await["id"].clone();
+        let opened = format!("/sessions/user/{}/session/{}", actor.id, opened.as_str().unwrap());
+        story.goes_on(service, &BACK_END, BACK_END.call(&format!("POST {opened}/activity"))).await;
+        story.goes_on(service, &ADMIN, ADMIN.call(&format!("GET {opened}"))).await;
+        story.goes_on(service, &BACK_END, BACK_END.end(&format!("DELETE {opened}"))).await;
+        story.goes_on(service, &BACK_END, actor.signed_in_by_back_end()).await;
+        story.goes_on(service, &ADMIN, ADMIN.good("GET /sessions/summary")).await;
+        story.goes_on(service, &ADMIN, ADMIN.good("POST /sessions/end")).await;
         story.goes_on(service, actor, actor.sign_in()).await;
         story.goes_on(service, actor, actor.end("DELETE /sessions/logout-all")).await;
         story.goes_on(service, actor, actor.call("GET /sessions/my-sessions?include_inactive=true")).await;
@@ -239,16 +278,23 @@ async fn failures(story: &mut Story, service: &Service, proxy: &Proxy) {
         "end_note": {"S": USER.note}, "user_id": {"S": USER.id}}]});
     let half = item.to_string().replace("}}]", "");
     for route in ROUTES.iter().copied() {
-        let actor = if route.contains("{user_id}") { &ADMIN } else { &USER };
-        let calls = || actor.call(route);
+        let actor = match access(route) {
+            Access::User => &USER,
+            Access::Admin | Access::AdminOrService => &ADMIN,
+            Access::Service => &BACK_END,
+        };
+        let calls = || actor.good(route);
         let refuse = |held: Held| held.refuse("ValidationException", json!({}));
         story.fails((service, proxy), actor, calls(), refuse).await;
         story.fails((service, proxy), actor, calls(), |held| held.break_off(&half)).await;
     }
     let busy = |held: Held| held.refuse("ProvisionedThroughputExceededException", json!({}));
     story.fails((service, proxy), &USER, USER.call("GET /sessions/current"), busy).await;
+    let strict = Service::on(service.database.clone(), &[("REQUIRE_SID", "true")]);
+    story.goes_on(&strict, &USER, USER.call("GET /sessions/current")).await;
     let down = Service::on(nowhere(), &[]);
-    for (actor, route) in [(&ADMIN, ROUTES[0]), (&ADMIN, ROUTES[2]), (&USER, ROUTES[3])] {
+    let routes = ["GET /sessions/user/{user_id}", "DELETE /sessions/user/{user_id}", "POST /sessions/create"];
+    for (actor, route) in [&ADMIN, &ADMIN, &USER].into_iter().zip(routes) {
         story.goes_on(&down, actor, actor.call(route)).await;
     }
 }

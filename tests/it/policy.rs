@@ -105,8 +105,9 @@ async fn the_role_allows_exactly_the_calls_that_are_made() {
             service.delete(target, &admin).await;
         }
         let back_end = service_token();
-        let signed_in =
-            Call::of("POST /sessions/user/{user_id}").token(&back_end).header("idempotency-key", "k");
+        let signed_in = Call::of("POST /sessions/user/{user_id}")
+            .token(&back_end)
+            .header("idempotency-key", &format!("{settings:?}"));
         let opened = signed_in.body("{}").send(&service).await.id();
         service.pass(TimeDelta::hours(1));
         service.post(&format!("/sessions/user/74/session/{opened}/activity"), &back_end, json!({})).await;

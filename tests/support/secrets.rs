@@ -1,6 +1,7 @@
 //! What was sent and must never come out. Every answer and every log line of every test is held against it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::Table;
@@ -94,6 +95,16 @@ impl Secrets {
             self.personal.add("device name", body[field].as_str().unwrap_or_default());
         }
         self.personal.add("note", &note(event["rawQueryString"].as_str().unwrap_or_default()));
+        self.add_body_of_service(&body);
+        self.secret.add("idempotency key", header("idempotency-key").unwrap_or_default());
+    }
+
+    /// What a back end says about its users' devices, and why it ends their sessions.
+    fn add_body_of_service(&mut self, body: &Value) {
+        let address = body["ip_address"].as_str().filter(|text| text.parse::<IpAddr>().is_ok());
+        self.personal.add("IP address", address.unwrap_or_default());
+        self.personal.add("user agent", body["headers"]["user-agent"].as_str().unwrap_or_default());
+        self.personal.add("note", body["reason"].as_str().unwrap_or_default());
     }
 
     /// What is kept of a value so that it is recognised and not read back, and the plain hash of it.

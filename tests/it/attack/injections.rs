@@ -188,7 +188,7 @@ async fn methods_hosts_and_schemes_inject_nothing() {
         came_to(&reply, outcome, &format!("method {method}"));
         assert_eq!(
             reply.headers.get("allow").map(String::as_str),
-            outcome.filter(|o| Some(*o) == no_method).map(|_| "GET, DELETE")
+            outcome.filter(|o| Some(*o) == no_method).map(|_| "GET, POST, DELETE")
         );
         let lines = log.take();
         assert_eq!(lines.len(), lines_of(outcome), "{method}: {lines:?}");
