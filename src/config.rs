@@ -62,8 +62,9 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(1),
-            attempt: Duration::from_secs(2),
-            call: Duration::from_secs(5),
+            attempt: Duration::from_secs(1),
+            // A request makes up to six calls one after the other, and must be answered before the function times out.
+            call: Duration::from_millis(2_500),
             chain: Duration::from_secs(6),
             // The base that the SDKs use for DynamoDB. The Rust SDK's default of a second suits slower services:
             // https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html

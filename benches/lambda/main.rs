@@ -267,7 +267,7 @@ fn native(name: &'static str, program: PathBuf, request: Request, answer: Expect
         command: vec![program.to_string_lossy().into_owned()],
         folder: root().into(),
         deployed: vec![program],
-        environment: vec![],
+        environment: routes::SETTINGS.to_vec(),
         request,
         answer,
     }

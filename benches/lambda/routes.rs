@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sessions::http::endpoint::{Access, ENDPOINTS, Endpoint, Name};
 use sessions::session::SessionId;
@@ -40,9 +41,9 @@ impl Routes {
         let counter = Counter::on(table).await;
         let mut process = service.start(world, Throttle::Never).await?;
         let mut rows = Vec::new();
-        for endpoint in &ENDPOINTS {
-            eprintln!("{} {}", endpoint.method, endpoint.path);
-            rows.push(Row::measure(endpoint, &mut process, &counter, world).await?);
+        for route in ENDPOINTS.iter().map(Route::Endpoint).chain([Route::Authorizer]) {
+            eprintln!("{}", route.name());
+            rows.push(Row::measure(route, &mut process, &counter, world).await?);
         }
         process.end().await;
         Ok(Self(rows))
@@ -50,7 +51,7 @@ impl Routes {
 
     pub fn table(&self) -> String {
         let mut text = format!(
-            "Each route, with `sid`, for users with {SESSIONS} live sessions; a sign-in evicts one of them. {CALLS} calls, over TLS.\n\n\
+            "Each route, with `sid`, about one user with {SESSIONS} live sessions; a sign-in evicts one of them. {CALLS} calls, over TLS.\n\n\
              | route | calls | read units | write units | warm p50 | CPU |\n|---|---|---|---|---|---|\n"
         );
         for row in &self.0 {
@@ -75,30 +76,29 @@ impl Routes {
 
 impl Row {
     async fn measure(
-        endpoint: &Endpoint,
+        route: Route,
         process: &mut Process<'_>,
         counter: &Counter,
         world: &World,
     ) -> Result<Self> {
         let store = counter.service.store();
-        let event = User::sign_in(store).await?.calls(endpoint, world);
-        let (calls, read_units, write_units) = counter.count(&event).await?;
+        let event = route.event(&User::sign_in(store).await?, world);
+        let (calls, read_units, write_units) = counter.count(event).await?;
         let (mut times, mut cpu) = (Vec::new(), Vec::new());
         for _ in 0..CALLS {
-            let event = User::sign_in(store).await?.calls(endpoint, world);
+            let event = route.event(&User::sign_in(store).await?, world);
             let (time, cpu_time, answer) = process.call_with(&event).await?;
             check(&answer)?;
             times.push(time);
             cpu.push(cpu_time);
         }
-        let route = format!("{} {}", endpoint.method, endpoint.path);
-        Ok(Self { route, calls, read_units, write_units, times, cpu })
+        Ok(Self { route: route.name(), calls, read_units, write_units, times, cpu })
     }
 }
 
 fn check(answer: &Value) -> Result<()> {
-    match answer["statusCode"].as_u64() {
-        Some(200 | 201) => Ok(()),
+    match (answer["statusCode"].as_u64(), &answer["isAuthorized"]) {
+        (Some(200 | 201), _) | (None, Value::Bool(true)) => Ok(()),
         _ => Err(format!("the service answers {answer}").into()),
     }
 }
@@ -118,13 +118,11 @@ impl Counter {
     }
 
     /// Calls, read units and write units of one event.
-    async fn count(&self, event: &Value) -> Result<(usize, f64, f64)> {
+    async fn count(&self, event: Value) -> Result<(usize, f64, f64)> {
         self.service.flush_metrics();
         self.proxy.take();
-        let reply = self.service.event(event).await;
-        if reply.status >= 300 {
-            return Err(format!("the service answers {}", reply.text).into());
-        }
+        let event = LambdaEvent::new(serde_json::from_value(event)?, self.service.invocation());
+        check(&serde_json::to_value(self.service.app.answer(event, self.service.now).await?)?)?;
         let counts: Value = serde_json::from_str(&self.service.flush_metrics().unwrap_or_default())?;
         let units = |name: &str| counts[name].as_f64().unwrap_or_default();
         Ok((self.proxy.take().len(), units("ReadUnits"), units("WriteUnits")))
@@ -132,7 +130,7 @@ impl Counter {
 }
 
 /// Settings of the service besides those that it needs.
-pub const SETTINGS: &[(&str, &str)] = &[];
+pub const SETTINGS: &[(&str, &str)] = &[("SERVICE_ROLE", "service")];
 
 /// A user who has signed in on some devices, and the newest session.
 struct User {
@@ -153,26 +151,76 @@ impl User {
         Ok(Self { id, session: newest.ok_or("the session has ended")? })
     }
 
-    /// The event with which an endpoint is called about this user.
-    fn calls(&self, endpoint: &Endpoint, world: &World) -> Value {
-        let path = endpoint.path.replace("{user_id}", &self.id);
-        let path = path.replace("{session_id}", &self.session.to_string());
-        let call = Call::new(endpoint.method.as_str(), &path).token(&self.token(endpoint, world));
-        match endpoint.name {
-            Name::SignIn => call.body(r#"{"device_fingerprint":"a new device"}"#).event(),
-            _ => call.event(),
+    /// A token of this user.
+    fn token(&self, sid: bool) -> String {
+        let session = self.session.to_string();
+        token::token(&self.id, None, sid.then_some(&*session), expires())
+    }
+}
+
+/// One kind of event.
+#[derive(Clone, Copy)]
+enum Route {
+    Endpoint(&'static Endpoint),
+    Authorizer,
+}
+
+impl Route {
+    fn name(self) -> String {
+        match self {
+            Self::Endpoint(endpoint) => format!("{} {}", endpoint.method, endpoint.path),
+            Self::Authorizer => "Lambda authorizer".into(),
         }
     }
 
-    fn token(&self, endpoint: &Endpoint, world: &World) -> String {
-        let expires = Utc::now().timestamp() + 3_600;
-        match endpoint.access {
-            Access::Admin | Access::AdminOrService => {
-                token::token("1", Some("admin"), Some(&world.admin_session), expires)
-            }
-            Access::Service => token::token("backend", Some("service"), None, expires),
-            Access::User if endpoint.name == Name::SignIn => token::token(&self.id, None, None, expires),
-            Access::User => token::token(&self.id, None, Some(&self.session.to_string()), expires),
+    /// The event with which it is called about a user.
+    fn event(self, user: &User, world: &World) -> Value {
+        let Self::Endpoint(endpoint) = self else { return authorizer_event(&user.token(true)) };
+        let path = endpoint.path.replace("{user_id}", &user.id);
+        let path = path.replace("{session_id}", &user.session.to_string());
+        let call = Call::new(endpoint.method.as_str(), &(path + &query(endpoint, user)));
+        let call = call.token(&caller_token(endpoint, user, world));
+        match body(endpoint, user) {
+            Some(body) => call.body(&body.to_string()).event(),
+            None => call.event(),
         }
     }
+}
+
+fn query(endpoint: &Endpoint, user: &User) -> String {
+    match endpoint.name {
+        Name::Summary => format!("?user_id={}", user.id),
+        _ => String::new(),
+    }
+}
+
+fn body(endpoint: &Endpoint, user: &User) -> Option<Value> {
+    match endpoint.name {
+        Name::SignIn | Name::SignInUser => Some(json!({"device_fingerprint": "a new device"})),
+        Name::EndSessionsOfUsers => Some(json!({"user_ids": [user.id]})),
+        _ => None,
+    }
+}
+
+fn caller_token(endpoint: &Endpoint, user: &User, world: &World) -> String {
+    match endpoint.access {
+        Access::Admin | Access::AdminOrService => {
+            token::token("1", Some("admin"), Some(&world.admin_session), expires())
+        }
+        Access::Service => token::token("backend", Some("service"), None, expires()),
+        Access::User => user.token(endpoint.name != Name::SignIn),
+    }
+}
+
+/// The question of another API whether this token may be used there.
+fn authorizer_event(token: &str) -> Value {
+    let file = include_str!("../../events/authorizer-allows.json");
+    let mut event: Value = serde_json::from_str(file).expect("the file is JSON");
+    event["identitySource"] = json!([format!("Bearer {token}")]);
+    event["headers"]["authorization"] = json!(format!("Bearer {token}"));
+    event
+}
+
+fn expires() -> i64 {
+    Utc::now().timestamp() + 3_600
 }

@@ -298,6 +298,31 @@ async fn invalid_parameters_are_refused() {
 }
 
 #[tokio::test]
+async fn nothing_ends_by_a_misspelt_parameter() {
+    let mut service = Service::start().await;
+    let id = service.sign_in("74", "phone").await.id.to_string();
+    let mut cases = 0;
+    for route in ROUTES.iter().filter(|route| route.starts_with("DELETE")) {
+        let path = route.strip_prefix("DELETE ").unwrap();
+        let path = path.replace("{user_id}", "74").replace("{session_id}", &id);
+        let token = if route.contains("{user_id}") { admin_token() } else { session_token("74", &id) };
+        for name in ["dryrun", "dry-run", "Dry_Run", "dry_run", "excludeCurrent", "exclude_current", "Reason"]
+        {
+            let known = [("/sessions/user/74", "dry_run"), ("/sessions/logout-all", "exclude_current")];
+            if known.contains(&(path.as_str(), name)) {
+                continue;
+            }
+            let reply = service.delete(&format!("{path}?reason=x&{name}=true"), &token).await;
+            let detail = reply.problem(400, "bad_parameter");
+            assert!(detail.starts_with(&format!("{name} ")), "{route}: {detail}");
+            cases += 1;
+        }
+    }
+    assert_eq!(cases, 5 * 7 - 2);
+    assert_eq!(service.get(LIST, &admin_token()).await.ids(), [id]);
+}
+
+#[tokio::test]
 async fn errors_in_a_request_are_reported_only_after_authentication() {
     let service = Service::start().await;
     for target in ["/sessions/user/%00", "/sessions/user/74?limit=0"] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// How late a slow answer is.
-pub const SLOW: Duration = Duration::from_millis(700);
+pub const SLOW: Duration = Duration::from_millis(1_200);
 
 /// What a call meets.
 #[derive(Clone, Copy, Debug, PartialEq)]
