@@ -18,6 +18,7 @@ start_stack() {
     kill -0 "$stack" 2>/dev/null || { cat "$log"; echo "the stack did not start"; exit 1; }
     sleep 0.5
   done
+  grep -q 'Ctrl-C ends it' "$log" || { cat "$log"; echo "the stack did not start in time"; exit 1; }
   url="http://127.0.0.1:$port" panel_url="http://127.0.0.1:$panel_port"
   admin=$(sed -n 's/^  ADMIN=//p' "$log")
   user=$(sed -n 's/^  USER=//p' "$log")

@@ -6,11 +6,12 @@
 mod support;
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use chrono::TimeDelta;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sessions::session::SessionId;
 use support::proxy::Proxy;
 use support::*;
@@ -21,6 +22,10 @@ const HISTORIES: [usize; 4] = [0, 100, 1_000, 10_000];
 /// Live sessions of a user.
 const LIVE: [usize; 4] = [1, 3, 10, 100];
 
+/// The most users of a summary, and of an end of many users' sessions.
+const SUMMARY_MAX: usize = 50;
+const END_MAX: usize = 100;
+
 /// The most items in a BatchWriteItem:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
 const BATCH: usize = 25;
@@ -30,6 +35,7 @@ type Item = HashMap<String, AttributeValue>;
 #[tokio::main]
 async fn main() {
     let bench = Bench::start().await;
+    bench.many_users().await;
     println!("Requests / read units / write units.\n");
     println!("| ended | live | list | history page | activity | create | end | end all |");
     println!("|---|---|---|---|---|---|---|---|");
@@ -87,6 +93,35 @@ impl Bench {
             row += &format!(" {} |", self.cost(&service, Call::new(method, &target).token(token)).await);
         }
         println!("{row}");
+    }
+
+    /// Makes many users with three sessions each, and prints what it costs to count and to end their sessions at once.
+    async fn many_users(&self) {
+        let mut service = Service::on(self.service.database.clone(), &[]);
+        let users: Vec<_> = (0..END_MAX).map(|number| format!("one-of-many-{number}")).collect();
+        for user in &users {
+            for device in 0..3 {
+                service.sign_in(user, &format!("device {device}")).await;
+            }
+        }
+        let query: Vec<_> = users.iter().take(SUMMARY_MAX).map(|user| format!("user_id={user}")).collect();
+        let list = Call::new("GET", &format!("/sessions/user/{}", users[0]));
+        let summary = Call::new("GET", &format!("/sessions/summary?{}", query.join("&")));
+        let end = Call::new("POST", "/sessions/end").body(&json!({"user_ids": users}).to_string());
+        println!(
+            "Many users with 3 live sessions each: requests / read units / write units, and the time.\n"
+        );
+        for (what, call) in [
+            ("the list of one user".to_owned(), list),
+            (format!("a summary of {SUMMARY_MAX} users"), summary),
+            (format!("the end of {END_MAX} users"), end),
+        ] {
+            let call = call.token(&admin_token());
+            let start = Instant::now();
+            let cost = self.cost(&service, call).await;
+            println!("- {what}: {cost}, {:?}", start.elapsed());
+        }
+        println!();
     }
 
     async fn cost(&self, service: &Service, call: Call) -> String {
