@@ -31,7 +31,7 @@ pub struct Contender {
     pub answer: Expected,
 }
 
-/// The requests that are measured. All show the three live sessions of user 74.
+/// The requests that are measured. The lists show the three live sessions of user 74.
 #[derive(Clone, Copy)]
 pub enum Request {
     /// An admin lists them. The token names the admin's session.
@@ -42,6 +42,8 @@ pub enum Request {
     OwnList,
     /// The user lists them, with a token that names no session.
     OwnListWithoutSid,
+    /// The user's client checks the current session, which the token names.
+    Check,
 }
 
 /// What an answer must be.
@@ -71,6 +73,7 @@ pub struct Events {
     pub admin_list_without_sid: Value,
     pub own_list: Value,
     pub own_list_without_sid: Value,
+    pub check: Value,
 }
 
 impl Events {
@@ -80,6 +83,7 @@ impl Events {
             Request::AdminListWithoutSid => &self.admin_list_without_sid,
             Request::OwnList => &self.own_list,
             Request::OwnListWithoutSid => &self.own_list_without_sid,
+            Request::Check => &self.check,
         }
     }
 }
@@ -203,9 +207,13 @@ impl Contender {
         command
     }
 
-    /// Whether it is what a user would deploy to show an admin the sessions.
-    pub fn is_deployable(&self) -> bool {
-        self.answer == Expected::Same && matches!(self.request, Request::AdminList)
+    /// Whether it is measured with CPU shares: what a user would deploy, with the admin's list and the check.
+    pub fn gets_shares(&self) -> bool {
+        match self.request {
+            Request::AdminList => self.answer == Expected::Same,
+            Request::Check => true,
+            _ => false,
+        }
     }
 
     /// The files that are deployed, in bytes.

@@ -210,8 +210,7 @@ async fn shares(options: &Options, contenders: &[Contender], world: &World) -> R
         eprintln!("no CPU shares here: {error}");
         return Ok(None);
     }
-    let contenders: Vec<_> =
-        contenders.iter().filter(|contender| contender.is_deployable()).cloned().collect();
+    let contenders: Vec<_> = contenders.iter().filter(|contender| contender.gets_shares()).cloned().collect();
     Shares::measure(&contenders, &memories, world, options.rtt).await.map(Some)
 }
 
@@ -247,6 +246,7 @@ fn contenders(beside: Option<&Path>) -> Vec<Contender> {
         native("admin's list, no sid", service(), Request::AdminListWithoutSid, Expected::Same),
         native(OWN_LIST, service(), Request::OwnList, Expected::SameSessions),
         native(OWN_LIST_WITHOUT_SID, service(), Request::OwnListWithoutSid, Expected::SameSessions),
+        native("check, sid", service(), Request::Check, Expected::Anything),
     ];
     if let Some(program) = beside {
         let own = native("own list beside it", program.into(), Request::OwnList, Expected::SameSessions);
@@ -321,6 +321,7 @@ async fn world(plain: &Table, trust: tls::Trust) -> Result<World> {
 fn events(admin_session: &str) -> Result<Events> {
     let admin: Value = serde_json::from_str(include_str!("../../events/admin-lists-sessions.json"))?;
     let own: Value = serde_json::from_str(include_str!("../../events/user-lists-own.json"))?;
+    let check: Value = serde_json::from_str(include_str!("../../events/user-checks-current.json"))?;
     let expires = Utc::now().timestamp() + 3_600;
     let with = |event: &Value, user, role, sid| {
         let mut event = event.clone();
@@ -333,6 +334,7 @@ fn events(admin_session: &str) -> Result<Events> {
         admin_list_without_sid: with(&admin, "1", Some("admin"), None),
         own_list: with(&own, "74", None, Some(demo::OFFICE_PC)),
         own_list_without_sid: with(&own, "74", None, None),
+        check: with(&check, "74", None, Some(demo::OFFICE_PC)),
     })
 }
 
