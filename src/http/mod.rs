@@ -8,7 +8,7 @@ mod query;
 mod request;
 mod response;
 
-use lambda_http::http::{Method, header};
+use lambda_http::http::{Method, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response};
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -17,8 +17,9 @@ use crate::auth::{Authenticator, Caller, Credentials};
 use crate::config::{Config, RoleSource, UnknownUsers};
 use crate::session::{Clock, Digest, Sid, Timestamp, Token, UserId};
 use crate::store::SessionStore;
+use crate::telemetry::log;
 use crate::telemetry::metrics::{Metrics, SERVER_ERRORS};
-use endpoint::{Endpoint, Name};
+use endpoint::{Access, Endpoint, Name};
 pub use handlers::{AuthorizerAnswer, AuthorizerError};
 pub use lambda::{Event, EventAnswer};
 use lambda::{gateway_context, request_id};
@@ -120,9 +121,7 @@ impl App {
         }
     }
 
-    /// Finds the endpoint (404, 405), authenticates the caller (401), checks what the token's claims allow (403), and
-    /// leaves the rest to the handler: it parses the request (400, 413, 415), checks the caller's session (401), and
-    /// only then does its work. `caller_id` is for the log.
+    /// Finds the endpoint (404, 405), authenticates the caller (401), and runs the handler. `caller_id` is for the log.
     async fn dispatch(
         &self,
         request: &Request,
@@ -133,28 +132,42 @@ impl App {
         let caller = self.authenticate(request, clock.arrived_at())?;
         *caller_id = Some(caller.user_id.clone());
         let request = RequestContext::new(request, ids, caller, clock);
-        self.check_claims(endpoint, &request)?;
+        let outcome = self.run_handler(endpoint, &request).await;
+        if let Err(problem) = &outcome {
+            audit_refusal(endpoint, &request, problem);
+        }
+        outcome
+    }
+
+    /// Checks what the token's claims allow (403), and leaves the rest to the handler: it parses the request (400, 413,
+    /// 415), checks the caller's session (401), and only then does its work.
+    async fn run_handler(
+        &self,
+        endpoint: &Endpoint,
+        request: &RequestContext<'_>,
+    ) -> Result<Answer, Problem> {
+        self.check_claims(endpoint, request)?;
         if endpoint.method != Method::POST {
             request.no_body()?;
         }
         match endpoint.name {
-            Name::ListUserSessions => self.list_user_sessions(&request).await,
-            Name::EndUserSessions => self.end_user_sessions(&request).await,
-            Name::EndUserSession => self.end_user_session(&request).await,
-            Name::UserSession => self.user_session(&request).await,
-            Name::SignInUser => self.sign_in_user(&request).await,
-            Name::RecordUserActivity => self.record_user_activity(&request).await,
-            Name::Summary => self.summary(&request).await,
-            Name::EndSessionsOfUsers => self.end_sessions_of_users(&request).await,
-            Name::SignIn => self.sign_in(&request).await,
-            Name::CurrentSession => self.current_session(&request).await,
-            Name::MySessions => self.my_sessions(&request).await,
-            Name::MySession => self.my_session(&request).await,
-            Name::EndMySession => self.end_my_session(&request).await,
-            Name::Logout => self.logout(&request).await,
-            Name::LogoutAll => self.logout_all(&request).await,
-            Name::CountDevices => self.count_devices(&request).await,
-            Name::RecordActivity => self.record_activity(&request).await,
+            Name::ListUserSessions => self.list_user_sessions(request).await,
+            Name::EndUserSessions => self.end_user_sessions(request).await,
+            Name::EndUserSession => self.end_user_session(request).await,
+            Name::UserSession => self.user_session(request).await,
+            Name::SignInUser => self.sign_in_user(request).await,
+            Name::RecordUserActivity => self.record_user_activity(request).await,
+            Name::Summary => self.summary(request).await,
+            Name::EndSessionsOfUsers => self.end_sessions_of_users(request).await,
+            Name::SignIn => self.sign_in(request).await,
+            Name::CurrentSession => self.current_session(request).await,
+            Name::MySessions => self.my_sessions(request).await,
+            Name::MySession => self.my_session(request).await,
+            Name::EndMySession => self.end_my_session(request).await,
+            Name::Logout => self.logout(request).await,
+            Name::LogoutAll => self.logout_all(request).await,
+            Name::CountDevices => self.count_devices(request).await,
+            Name::RecordActivity => self.record_activity(request).await,
         }
     }
 
@@ -169,5 +182,15 @@ impl App {
             gateway_claims: authorizer.and_then(|authorizer| authorizer.jwt.as_ref()).map(|jwt| &jwt.claims),
         };
         Ok(self.authenticator.authenticate(credentials, now)?)
+    }
+}
+
+/// Logs the attempt of a caller who may not use a route of admins or services.
+fn audit_refusal(endpoint: &Endpoint, request: &RequestContext<'_>, problem: &Problem) {
+    let status = problem.code().status();
+    let is_refusal = status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED;
+    if endpoint.access != Access::User && is_refusal {
+        let target = request.path_user().ok();
+        log::audit_refused(request.user(), target.as_ref(), problem.code().as_str());
     }
 }

@@ -132,6 +132,11 @@ async fn every_refused_attempt_at_a_route_of_admins_or_services_writes_one_line(
             let fields = json!({"level": "WARN", "actor": "75", "user_id": "74", "reason": code});
             assert_eq!(log.take_audit(), [event("access_refused", "access refused", fields)], "{route}");
         }
+        let sid = "01900000-0000-7000-8000-000000000000";
+        let ended = token::token("1", Some("admin"), Some(sid), START + 1_000);
+        service.get("/sessions/user/74", &ended).await.problem(401, "session_ended");
+        let fields = json!({"level": "WARN", "actor": "1", "user_id": "74", "reason": "session_ended"});
+        assert_eq!(log.take_audit(), [event("access_refused", "access refused", fields)]);
     }
 }
 

@@ -209,8 +209,9 @@ async fn no_user_is_started_when_the_time_left_may_not_be_enough() {
     let patient = service.database.clone();
     let real = Table { timeouts: Timeouts::default(), ..patient };
     service = Service { now: service.now, ..Service::on(real, &[]) };
-    // A query and a transaction may take 2.5 seconds each, and the answer takes one.
-    service.time_limit = Some(TimeDelta::seconds(5));
+    // A query and a transaction may take all their time, and the answer takes a second.
+    let round = 2 * Timeouts::default().call + Duration::from_secs(1);
+    service.time_limit = Some(TimeDelta::from_std(round).unwrap());
     let body = json!({"user_ids": [74, 75]});
     let refused = end(&service, &admin_token(), body.clone()).await;
     refused.problem(503, "store_unavailable");

@@ -17,7 +17,6 @@ use crate::auth::TokenRole;
 use crate::config::RoleSource;
 use crate::session::{Policy, Session, SessionId, Sid, UserId};
 use crate::store::{Page, TokenSession, UserSessions};
-use crate::telemetry::log;
 pub use authorizer::{AuthorizerAnswer, AuthorizerError};
 
 /// The caller's own sessions, read once for a request.
@@ -47,13 +46,13 @@ impl App {
     ) -> Result<(), Problem> {
         let role = request.caller.role;
         if endpoint.access == Access::Service && role != TokenRole::Service {
-            return Err(refuse_access(request, Problem::service_only()));
+            return Err(Problem::service_only());
         }
         let needs_sid = self.require_sid && role != TokenRole::Service && endpoint.name != Name::SignIn;
         if needs_sid && request.caller.sid == Sid::Absent {
             return Err(Problem::sid_required());
         }
-        if self.may_use(endpoint.access, role) { Ok(()) } else { Err(refuse_admin_route(request)) }
+        if self.may_use(endpoint.access, role) { Ok(()) } else { Err(Problem::admin_only(request.action())) }
     }
 
     /// Whether a token with this role may use an endpoint with this access. With roles in the table, only a read can say
@@ -87,7 +86,7 @@ impl App {
         if self.role_source == RoleSource::Table {
             let profile = self.current_user(request).await?.sessions.profile;
             if !profile.is_some_and(|profile| profile.roles.contains(&self.admin_role)) {
-                return Err(refuse_admin_route(request));
+                return Err(Problem::admin_only(request.action()));
             }
             check_other_users(request, targets)?;
             return read.await;
@@ -144,18 +143,6 @@ impl App {
         });
         Ok(Answer::ok(&views)?.with_next_page(next))
     }
-}
-
-/// The refusal of a caller who is not an admin.
-fn refuse_admin_route(request: &RequestContext<'_>) -> Problem {
-    refuse_access(request, Problem::admin_only(request.action()))
-}
-
-/// Logs the attempt of a caller who may not use an endpoint.
-fn refuse_access(request: &RequestContext<'_>, problem: Problem) -> Problem {
-    let target = request.path_user().ok();
-    log::audit_refused(request.user(), target.as_ref(), problem.code().as_str());
-    problem
 }
 
 /// Refuses admins who ask for their own sessions: other routes are for those.
