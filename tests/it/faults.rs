@@ -176,7 +176,7 @@ const SCENARIOS: [Scenario; 47] = [
     Scenario { signs_in: Some("b"), ..scenario(SIGN_IN_USER, Asker::Service) },
     scenario(USER_ACTIVITY, Asker::Service),
     Scenario { device: "ended", ..scenario(USER_ACTIVITY, Asker::Service) },
-    Scenario { query: "?user_id=74&user_id=99", ..scenario(SUMMARY, Admin) },
+    Scenario { query: "?user_id=74&user_id=1", ..scenario(SUMMARY, Admin) },
     Scenario { query: "?user_id=74", ..scenario(SUMMARY, Asker::Service) },
     scenario(END_USERS, AdminSid),
     scenario(END_USERS, Asker::Service),
@@ -340,8 +340,8 @@ fn judge(scenario: &Scenario, trouble: Trouble, clean: &Witness, seen: &Witness)
     assert!(seen.after.version() <= clean.after.version(), "no write is made twice");
     assert!(seen.end.version() <= clean.end.version(), "no write is made twice");
     assert!(seen.took < longest(&timeouts(Some(trouble))), "it took {:?}", seen.took);
-    // Three calls may run at the same time.
-    let most = clean.calls.len() + 3 * (ATTEMPTS - 1);
+    // Four calls may run at the same time.
+    let most = clean.calls.len() + 4 * (ATTEMPTS - 1);
     assert!(is_a_race(trouble.fault) || seen.calls.len() <= most, "{} calls", seen.calls.len());
 }
 
