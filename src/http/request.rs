@@ -185,8 +185,12 @@ impl<'r> RequestContext<'r> {
     }
 
     /// A body that has exactly the form of `T`. `expected` says what that is.
-    pub(super) fn strict_body<T: DeserializeOwned>(&self, expected: &'static str) -> Result<T, Problem> {
-        let text = self.json_text(BODY_MAX)?;
+    pub(super) fn strict_body<T: DeserializeOwned>(
+        &self,
+        max: usize,
+        expected: &'static str,
+    ) -> Result<T, Problem> {
+        let text = self.json_text(max)?;
         // The error of the parser may quote the body.
         serde_json::from_slice(text).map_err(|_| Problem::new(Code::BadBody, expected))
     }

@@ -171,6 +171,10 @@ impl SessionStore {
                 }
             };
         }
+        if ended.is_empty() {
+            // No session has an audit line then, but unbound tokens were cut off.
+            log::audit_tokens_cut_off(user, &what.termination);
+        }
         ended.sort_by_key(|session: &Session| Reverse(session.id));
         Ok(ended)
     }

@@ -87,6 +87,17 @@ pub fn audit_session_ended(user: &UserId, session: SessionId, termination: &Term
     );
 }
 
+/// Writes the audit line of an end-all that found no live session. It refuses unbound tokens from now on all the same.
+pub fn audit_tokens_cut_off(user: &UserId, termination: &Termination) {
+    tracing::info!(
+        event = "tokens_cut_off",
+        actor = termination.by.as_ref().map(UserId::as_str),
+        user_id = user.as_str(),
+        reason = termination.reason.as_str(),
+        "tokens cut off"
+    );
+}
+
 /// Writes the audit line of a termination whose answer was lost. It may have been written, and then no other line
 /// tells of it.
 pub fn audit_session_end_unconfirmed(user: &UserId, session: SessionId, termination: &Termination) {

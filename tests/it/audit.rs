@@ -121,6 +121,15 @@ async fn every_look_of_an_admin_writes_one_line() {
 }
 
 #[tokio::test]
+async fn an_end_all_without_live_sessions_writes_one_line_too() {
+    let (log, _guard) = Log::start();
+    let service = Service::start().await;
+    service.delete("/sessions/user/74?reason=secret-note", &admin_token()).await.ok();
+    let fields = json!({"actor": "1", "user_id": "74", "reason": "revoked_by_admin"});
+    assert_eq!(log.take_audit(), [event("tokens_cut_off", "tokens cut off", fields)]);
+}
+
+#[tokio::test]
 async fn every_refused_attempt_at_a_route_of_admins_or_services_writes_one_line() {
     for settings in [[("ROLE_SOURCE", "token")], [("ROLE_SOURCE", "table")]] {
         let (log, _guard) = Log::start();

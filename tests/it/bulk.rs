@@ -204,6 +204,14 @@ async fn one_user_who_cannot_be_ended_does_not_keep_the_others_in() {
 }
 
 #[tokio::test]
+async fn the_longest_ids_of_as_many_users_as_may_be_fit_into_a_body() {
+    let service = Service::start().await;
+    let ids: Vec<String> = (0..100).map(|number| format!("{number:0255}")).collect();
+    let body = json!({"user_ids": ids, "dry_run": true});
+    assert_eq!(end(&service, &admin_token(), body).await.ok()["revoked"], 0);
+}
+
+#[tokio::test]
 async fn no_user_is_started_when_the_time_left_may_not_be_enough() {
     let mut service = scene().await;
     let patient = service.database.clone();

@@ -22,6 +22,9 @@ const SUMMARY_MAX: usize = 50;
 /// The most users whose sessions end with one request.
 const END_MAX: usize = 100;
 
+/// The longest body of `POST /sessions/end`, in bytes. 100 ids may have 255 characters each.
+const END_BODY_MAX: usize = 64 * 1024;
+
 /// How many users are read at the same time. It bounds the connections that a request opens.
 const READS_AT_ONCE: usize = 8;
 
@@ -98,7 +101,7 @@ impl Id {
 impl EndRequest {
     fn parse(request: &RequestContext<'_>) -> Result<Self, Problem> {
         request.query().only(&[])?;
-        let body: EndBody = request.strict_body(END_BODY)?;
+        let body: EndBody = request.strict_body(END_BODY_MAX, END_BODY)?;
         let mut users = body.user_ids.iter().map(Id::parse).collect::<Result<Vec<_>, _>>()?;
         // A user who is named twice counts once.
         let mut named = HashSet::new();
