@@ -117,7 +117,7 @@ impl<'a> SessionView<'a> {
             expires_at: rfc3339(session.deadline(policy)),
             is_active: termination.is_none(),
             is_current: None,
-            receipt: termination.map(|termination| Receipt::new(termination, audience)),
+            receipt: termination.map(|termination| Receipt::new(termination, &session.user_id, audience)),
         }
     }
 
@@ -128,9 +128,8 @@ impl<'a> SessionView<'a> {
 }
 
 impl Receipt {
-    fn new(termination: Termination, audience: Audience) -> Self {
-        let by_staff = matches!(termination.reason, EndReason::RevokedByAdmin | EndReason::RevokedByService);
-        let is_shown = audience == Audience::Staff || !by_staff;
+    fn new(termination: Termination, owner: &UserId, audience: Audience) -> Self {
+        let is_shown = audience == Audience::Staff || termination.by.as_ref() == Some(owner);
         Self {
             ended_at: rfc3339(termination.at),
             ended_by: termination.by.filter(|_| is_shown),

@@ -53,14 +53,21 @@ impl SessionStore {
         id: SessionId,
         termination: &Termination,
     ) -> Result<Option<EndedSession>, StoreError> {
-        let mut termination = termination.clone();
-        let mut outcome = self.end_if_live(user, id, &termination).await?;
-        if let Outcome::Refused(session) = &outcome
-            && session.is_live_at(termination.at, &self.policy)
-            && session.created_at > termination.at
+        let mut backoff = Backoff::start(self.timeouts.chain);
+        let mut receipt = termination.clone();
+        let mut outcome = self.write_receipt(user, id, &receipt, self.live_session_update(&receipt)).await?;
+        // A session that has expired by the clock gets the receipt of that. It is written too: an activity that is under
+        // way could make the session live again otherwise.
+        while let Outcome::Refused(open) = &outcome
+            && open.terminated.is_none()
         {
-            termination = termination.not_before_start_of(session);
-            outcome = self.end_if_live(user, id, &termination).await?;
+            backoff.check()?;
+            receipt = self.receipt_of(open, termination);
+            let update = self.unchanged_session_update(open, &receipt);
+            outcome = self.write_receipt(user, id, &receipt, update).await?;
+            if matches!(outcome, Outcome::Refused(_)) {
+                backoff.wait().await;
+            }
         }
         let (session, written) = match outcome {
             Outcome::Written(session) => (session, true),
@@ -68,22 +75,28 @@ impl SessionStore {
             Outcome::Absent => return Ok(None),
         };
         // When an answer is lost, the SDK writes again and finds its own receipt. That was the first termination too.
-        let first = written || session.terminated.as_ref() == Some(&termination);
-        if first {
-            self.audit_ended(user, id, &termination);
+        let written = written || session.terminated.as_ref() == Some(&receipt);
+        if written {
+            self.audit_ended(user, id, &receipt);
         }
-        let receipt = session.termination(termination.at, &self.policy);
-        Ok(Some(EndedSession { session: Session { terminated: receipt, ..session }, first }))
+        Ok(Some(EndedSession { first: written && receipt.reason == termination.reason, session }))
     }
 
-    async fn end_if_live(
+    async fn write_receipt(
         &self,
         user: &UserId,
         id: SessionId,
-        termination: &Termination,
+        receipt: &Termination,
+        update: ConditionalUpdate,
     ) -> Result<Outcome, StoreError> {
-        let outcome = self.update(key(user, session_sk(id)), self.live_session_update(termination)).await;
-        outcome.inspect_err(|error| self.audit_unconfirmed(user, id, termination, error))
+        let outcome = self.update(key(user, session_sk(id)), update).await;
+        outcome.inspect_err(|error| self.audit_unconfirmed(user, id, receipt, error))
+    }
+
+    /// How `session` ends: as it expired, if its time is over, or else by `termination`.
+    fn receipt_of(&self, session: &Session, termination: &Termination) -> Termination {
+        let expired = session.termination(termination.at, &self.policy);
+        expired.unwrap_or_else(|| termination.not_before_start_of(session))
     }
 
     fn live_session_update(&self, termination: &Termination) -> ConditionalUpdate {
@@ -96,6 +109,16 @@ impl SessionStore {
         let Some(idle) = self.policy.idle_timeout else { return update };
         let oldest = termination.at.checked_sub_signed(idle).unwrap_or(Timestamp::MIN_UTC);
         update.only_if("#last_activity > :oldest").name("last_activity").value(":oldest", time(oldest))
+    }
+
+    /// Ends a session that nobody has changed since it was `seen`.
+    fn unchanged_session_update(&self, seen: &Session, receipt: &Termination) -> ConditionalUpdate {
+        ConditionalUpdate::end_session(receipt, ttl(receipt.at, &self.policy))
+            .only_if("attribute_exists(#live_sk) AND #expires_at = :expires_at AND #last_activity = :seen")
+            .name("expires_at")
+            .name("last_activity")
+            .value(":expires_at", time(seen.expires_at))
+            .value(":seen", time(seen.last_activity))
     }
 
     /// Ends every session that is live at the instant of the last transaction, except `keep`, and refuses every unbound
@@ -132,13 +155,14 @@ impl SessionStore {
         let mut backoff = Backoff::until(deadline);
         backoff.check()?;
         let mut ended = Vec::new();
+        let mut keep = what.keep.map(|kept| kept.session);
         let mut bind = what.keep.and_then(|kept| kept.bind.map(|token| (token, kept.session)));
         let mut seen = match seen {
             Some(seen) => seen,
             None => self.user_sessions(user).await?,
         };
         loop {
-            let (chunk, is_last) = self.next_chunk(&seen, what, bind.is_some());
+            let (chunk, is_last) = self.next_chunk(&seen, &what.termination, keep, bind.is_some());
             let mut puts = Vec::new();
             if let Some((token, session)) = &bind {
                 puts.extend(self.put_binding(
@@ -166,6 +190,10 @@ impl SessionStore {
                 None => self.user_sessions(user).await?,
                 Some((token, _)) => {
                     let caller = self.caller_sessions(user, &token, what.termination.at).await?;
+                    // Another request has bound the token meanwhile. Its session is the caller's own then.
+                    if let TokenSession::Live(session) = caller.token {
+                        keep = Some(session);
+                    }
                     bind = bind.filter(|_| caller.token == TokenSession::Unbound);
                     caller.sessions
                 }
@@ -184,16 +212,12 @@ impl SessionStore {
     fn next_chunk<'s>(
         &self,
         seen: &'s UserSessions,
-        what: &EndAll,
+        termination: &Termination,
+        keep: Option<SessionId>,
         binds: bool,
     ) -> (Vec<(&'s Session, Termination)>, bool) {
-        let termination = &what.termination;
-        let receipt = |session: &'s Session| {
-            let expired = session.termination(termination.at, &self.policy);
-            (session, expired.unwrap_or_else(|| termination.not_before_start_of(session)))
-        };
-        let others =
-            seen.open.iter().filter(|session| what.keep.is_none_or(|kept| kept.session != session.id));
+        let receipt = |session: &'s Session| (session, self.receipt_of(session, termination));
+        let others = seen.open.iter().filter(|session| keep != Some(session.id));
         let mut endings: Vec<_> = others.map(receipt).collect();
         // The version takes an action, and so does a binding.
         let room = TRANSACTION_MAX - 1 - usize::from(binds);

@@ -109,7 +109,8 @@ impl SessionStore {
     }
 
     /// Reads the profile and the open sessions of a user with one strongly consistent query on the index. Its cost
-    /// follows the open sessions, and not the history.
+    /// follows the open sessions, and not the history. The profile comes first: a change that comes between two pages has
+    /// raised the version then, and no transaction on the version that was read succeeds.
     ///
     /// # Errors
     /// [`StoreError`] when any part could not be read. The answer is never partial.
@@ -123,6 +124,7 @@ impl SessionStore {
             }
             start = page.last_evaluated_key;
             if start.is_none() {
+                found.open.reverse();
                 return Ok(found);
             }
         }
@@ -133,7 +135,6 @@ impl SessionStore {
         query
             .key_condition_expression("user_id = :user")
             .expression_attribute_values(":user", text(user))
-            .scan_index_forward(false)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .set_exclusive_start_key(start)
             .send()

@@ -111,7 +111,13 @@ impl SessionStore {
             puts.extend(self.put_binding(&new.user_id, &new.key, session.id, now)?);
         }
         let changes = Changes { puts, endings: &plan.endings, ..Changes::default() };
-        if !self.commit(&new.user_id, seen, changes).await? {
+        let written = self.commit(&new.user_id, seen, changes).await;
+        let written = written.inspect_err(|error| {
+            if fits && error.is_transient() {
+                log::audit_sign_in_unconfirmed(&new.actor, &new.user_id, session.id);
+            }
+        })?;
+        if !written {
             return Ok(None);
         }
         evicted.extend(plan.evicted());

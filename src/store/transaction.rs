@@ -17,7 +17,7 @@ use super::item::{
     ttl,
 };
 use super::{SessionStore, StoreError, UserSessions};
-use crate::session::{Session, SessionId, SignInKey, Termination, Timestamp, UserId};
+use crate::session::{EndReason, Session, SessionId, SignInKey, Termination, Timestamp, UserId};
 
 /// The highest number of actions in a transaction:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
@@ -259,11 +259,16 @@ impl SessionStore {
     }
 
     fn end_in_transaction(&self, seen: &Session, termination: &Termination) -> Result<Update, StoreError> {
-        // Activity moves the idle deadline, so a session that was seen as expired may be live again by now.
-        let update = ConditionalUpdate::end_session(termination, ttl(termination.at, &self.policy))
-            .only_if("attribute_exists(#live_sk) AND #last_activity = :seen")
-            .name("last_activity")
-            .value(":seen", time(seen.last_activity));
+        let mut update = ConditionalUpdate::end_session(termination, ttl(termination.at, &self.policy))
+            .only_if("attribute_exists(#live_sk)");
+        // Activity moves the idle deadline, so a session that was seen as expired may be live again by now. A session
+        // that was seen as live ends in any case, so that a client that is always active cannot starve this write.
+        if termination.reason == EndReason::Expired {
+            update = update
+                .only_if("#last_activity = :seen")
+                .name("last_activity")
+                .value(":seen", time(seen.last_activity));
+        }
         self.transact_update(key(&seen.user_id, session_sk(seen.id)), update)
     }
 

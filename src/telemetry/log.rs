@@ -35,6 +35,18 @@ pub fn audit_signed_in(actor: &UserId, user: &UserId, session: SessionId, refres
     );
 }
 
+/// Writes the audit line of a sign-in whose answer was lost. It may have been written, and then no other line tells of
+/// it.
+pub fn audit_sign_in_unconfirmed(actor: &UserId, user: &UserId, session: SessionId) {
+    tracing::warn!(
+        event = "sign_in_unconfirmed",
+        actor = actor.as_str(),
+        user_id = user.as_str(),
+        session_id = %session,
+        "the user may be signed in"
+    );
+}
+
 /// Writes the audit line of somebody who looked at a user's sessions.
 pub fn audit_viewed(actor: &UserId, user: &UserId) {
     tracing::info!(

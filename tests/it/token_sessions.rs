@@ -276,6 +276,53 @@ async fn a_cut_off_never_moves_back() {
     is_out(&service, &before).await;
 }
 
+/// An activity that arrived in time may be written after its session has expired. If an ending was answered in between, it
+/// must not make the session live again.
+#[tokio::test]
+async fn an_activity_that_is_under_way_revives_no_session_that_an_ending_found_expired() {
+    for (method, target) in [("POST", "/sessions/update-activity"), ("POST", "/sessions/create")] {
+        let database = database().await;
+        let proxy = Proxy::before(&database).await;
+        let settings = [("IDLE_TIMEOUT_HOURS", "1"), ("ACTIVITY_INTERVAL_SECONDS", "1")];
+        let mut service = Service::on(proxy.database.clone(), &settings);
+        let mut other = Service::on(database, &settings);
+        let (token, id) = open(&other, FIREFOX).await;
+        service.pass(TimeDelta::milliseconds(3_599_999));
+        other.pass(TimeDelta::hours(1));
+        let call = Call::new(method, target).token(&token).header("user-agent", FIREFOX);
+        let call = call.body(&json!({"device_fingerprint": FINGERPRINT}).to_string()).send(&service);
+        // The third call is the write; a token without a sid takes two reads.
+        let (reply, reached) = meanwhile_at(&proxy, 2, call, async || {
+            let ended = other.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await;
+            assert_eq!(ended.ok()["session"]["end_reason"], "expired");
+        })
+        .await;
+        assert!(reached, "{target}");
+        reply.problem(401, "session_ended");
+        is_out(&other, &token).await;
+        assert_eq!(live(&other).await, 0, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_always_active_cannot_starve_an_end_all() {
+    let database = database().await;
+    let proxy = Proxy::before(&database).await;
+    let service = Service::on(proxy.database.clone(), &[]);
+    let mut other = Service::on(database, &[("ACTIVITY_INTERVAL_SECONDS", "0")]);
+    let (token, _) = open(&other, FIREFOX).await;
+    let admin = admin_token();
+    let end_all = service.delete("/sessions/user/74", &admin);
+    let (reply, reached) = meanwhile_at(&proxy, 3, end_all, async || {
+        other.pass(TimeDelta::seconds(1));
+        other.post("/sessions/update-activity", &token, json!({})).await.ok();
+    })
+    .await;
+    assert!(reached && reply.ok()["revoked"] == 1);
+    assert_eq!(proxy.take_calls().iter().filter(|call| *call == "TransactWriteItems").count(), 1);
+    is_out(&other, &token).await;
+}
+
 #[tokio::test]
 async fn tokens_without_a_sid_open_a_session_and_nothing_else_where_a_sid_is_required() {
     let service = Service::with(&[("REQUIRE_SID", "true")]).await;

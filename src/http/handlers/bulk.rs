@@ -12,6 +12,7 @@ use super::super::App;
 use super::super::problem::{Code, PartlyEnded, Problem};
 use super::super::request::RequestContext;
 use super::super::response::{Answer, EndedUser, count, rfc3339};
+use crate::config::UnknownUsers;
 use crate::session::{Note, UserId};
 use crate::store::{EndAll, StoreError, UserSessions};
 use crate::telemetry::log;
@@ -193,8 +194,8 @@ impl App {
         let (mut ended, mut remaining, mut cause) = (Vec::new(), Vec::new(), None);
         for user in users {
             let deadline = self.chain_deadline(last_start);
-            match self.store.end_all_until(deadline, &user, None, what, request.clock).await {
-                Ok(sessions) => ended.push(EndedUser { user_id: user, revoked: sessions.len() }),
+            match self.end_one(deadline, &user, what, request).await {
+                Ok(revoked) => ended.push(EndedUser { user_id: user, revoked }),
                 Err(error) => {
                     cause.get_or_insert(error);
                     remaining.push(user);
@@ -206,6 +207,25 @@ impl App {
             Some(cause) if ended.is_empty() && !cause.is_transient() => Err(cause.into()),
             Some(cause) => Err(Problem::partly_ended(cause, PartlyEnded { ended, remaining })),
         }
+    }
+
+    /// Ends the sessions of one user. Where every user is registered, an unknown one gets no record by this.
+    async fn end_one(
+        &self,
+        deadline: Instant,
+        user: &UserId,
+        what: &EndAll,
+        request: &RequestContext<'_>,
+    ) -> Result<usize, StoreError> {
+        let mut seen = None;
+        if self.unknown_users == UnknownUsers::NotFound && Instant::now() < deadline {
+            let sessions = self.store.user_sessions(user).await?;
+            if !sessions.is_known() {
+                return Ok(0);
+            }
+            seen = Some(sessions);
+        }
+        Ok(self.store.end_all_until(deadline, user, seen, what, request.clock).await?.len())
     }
 
     fn chain_deadline(&self, last_start: Option<Instant>) -> Instant {

@@ -63,7 +63,10 @@ impl App {
         let user = request.user();
         let list = request.query().list(user)?;
         let (me, page) = match list.include_inactive {
-            true => tokio::try_join!(self.current_user(request), self.history_page(user, &list))?,
+            true => {
+                let (me, page) = tokio::join!(self.current_user(request), self.history_page(user, &list));
+                (me?, page?)
+            }
             false => {
                 let me = self.current_user(request).await?;
                 let page = self.live_page(&me.sessions, &list, request);

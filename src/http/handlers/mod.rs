@@ -92,6 +92,9 @@ impl App {
             return read.await;
         }
         check_other_users(request, targets)?;
+        if request.caller.sid == Sid::Foreign {
+            return Err(Problem::session_ended());
+        }
         let (caller, outcome) = tokio::join!(self.current_user(request), read);
         caller.and(outcome)
     }
