@@ -6,7 +6,9 @@
 
 use std::panic::catch_unwind;
 
-use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse};
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayV2httpRequest, ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse,
+};
 use lambda_http::request::{LambdaRequest, RequestContext as EventContext};
 use lambda_http::{Body, Context, Request, RequestExt, Response};
 use lambda_runtime::LambdaEvent;
@@ -23,7 +25,7 @@ use crate::session::Timestamp;
 #[derive(Debug)]
 pub enum Event {
     /// A request to this service's API. It is `None` when it cannot be read.
-    Request(Option<Box<LambdaRequest>>),
+    Request(Option<Box<ApiGatewayV2httpRequest>>),
     /// The question of an authorizer of another API.
     Authorizer(Box<RawValue>),
 }
@@ -101,8 +103,8 @@ impl App {
     }
 }
 
-fn into_request(event: LambdaRequest) -> Option<Request> {
-    catch_unwind(|| Request::from(event)).ok()
+fn into_request(event: ApiGatewayV2httpRequest) -> Option<Request> {
+    catch_unwind(|| Request::from(LambdaRequest::ApiGatewayV2(event))).ok()
 }
 
 fn into_gateway_response(response: Response<Body>) -> ApiGatewayV2httpResponse {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::session::Timestamp;
 
@@ -32,25 +32,61 @@ impl Metrics {
     /// when nothing was counted. `function` and `version` become the metrics' dimensions.
     pub fn flush(&self, function: &str, version: &str, now: Timestamp) -> Option<String> {
         let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        (!counts.is_empty()).then(|| line(counts, function, version, now))
+        (!counts.is_empty()).then(|| line(&counts, function, version, now))
     }
 }
 
-fn line(counts: Counts, function: &str, version: &str, now: Timestamp) -> String {
+fn line(counts: &Counts, function: &str, version: &str, now: Timestamp) -> String {
     let (by_version, by_function) = counts.keys().partition(|name| *name == SERVER_ERRORS);
     let directives = [directive(&["Function"], by_function), directive(&["Function", "Version"], by_version)];
-    let directives: Vec<_> = directives.into_iter().flatten().collect();
-    let mut line = Map::new();
-    line.insert("_aws".into(), json!({"Timestamp": now.timestamp_millis(), "CloudWatchMetrics": directives}));
-    line.insert("Function".into(), function.into());
-    line.insert("Version".into(), version.into());
-    line.extend(counts.into_iter().map(|(name, count)| (name.into_owned(), count.into())));
-    Value::Object(line).to_string()
+    let aws = Aws {
+        timestamp: now.timestamp_millis(),
+        cloud_watch_metrics: directives.into_iter().flatten().collect(),
+    };
+    // Numbers and strings always have a form in JSON.
+    serde_json::to_string(&Line { aws, function, version, counts }).unwrap_or_default()
 }
 
 /// What tells CloudWatch the metrics with these dimensions; `None` when there are no such metrics.
-fn directive(dimensions: &[&str], names: Vec<&Cow<'static, str>>) -> Option<Value> {
-    let metrics: Vec<Value> = names.iter().map(|name| json!({"Name": name, "Unit": "Count"})).collect();
-    let directive = json!({"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics});
-    (!names.is_empty()).then_some(directive)
+fn directive<'a>(
+    dimensions: &'static [&'static str],
+    names: Vec<&'a Cow<'static, str>>,
+) -> Option<Directive<'a>> {
+    let metrics: Vec<_> = names.into_iter().map(|name| Metric { name, unit: "Count" }).collect();
+    let directive = Directive { namespace: NAMESPACE, dimensions: [dimensions], metrics };
+    (!directive.metrics.is_empty()).then_some(directive)
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "_aws")]
+    aws: Aws<'a>,
+    #[serde(rename = "Function")]
+    function: &'a str,
+    #[serde(rename = "Version")]
+    version: &'a str,
+    #[serde(flatten)]
+    counts: &'a Counts,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Aws<'a> {
+    timestamp: i64,
+    cloud_watch_metrics: Vec<Directive<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'a> {
+    namespace: &'static str,
+    dimensions: [&'static [&'static str]; 1],
+    metrics: Vec<Metric<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric<'a> {
+    name: &'a str,
+    unit: &'static str,
 }
