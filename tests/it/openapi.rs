@@ -567,7 +567,7 @@ fn takes(document: &Document, route: &str, query: &str) -> bool {
 async fn refusals_of_bodies(witness: &Witness) {
     let service = Service::start().await;
     for route in [CREATE, ACTIVITY, SIGN_IN_USER, USER_ACTIVITY, END_USERS] {
-        let large = if route == SIGN_IN_USER { 64 } else { 16 };
+        let large = if [SIGN_IN_USER, END_USERS].contains(&route) { 64 } else { 16 };
         let large = json!({"x": "x".repeat(large * 1024)}).to_string();
         let call = || Call::good(route);
         witness.call(&service, route, call().body("[")).await.problem(400, "bad_body");
