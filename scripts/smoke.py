@@ -72,13 +72,25 @@ def by_invoking(function):
 
     def send(method, path, bearer, body):
         payload = json.dumps(api_gateway_event(method, path, bearer, body))
-        answer = client.invoke(FunctionName=function, Payload=payload)
+        answer = invoke(client, function, payload)
         reply = json.load(answer["Payload"])
         if "statusCode" not in reply:
             raise Wrong(f"{method} {path}: the function failed: {reply.get('errorType')}")
         return reply["statusCode"], reply.get("body") or ""
 
     return send
+
+
+def invoke(client, function, payload):
+    """IAM allows a new version's calls only after some seconds, so this repeats a refused call for 30 seconds."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return client.invoke(FunctionName=function, Payload=payload)
+        except client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "AccessDeniedException" or time.monotonic() > deadline:
+                raise
+        time.sleep(2)
 
 
 def api_gateway_event(method, path, bearer, body):
