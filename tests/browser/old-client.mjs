@@ -18,7 +18,7 @@ let issued = 0;
 
 /** A token as the client's back end signs it, another one each time. */
 function token(id, lifetime = 3600) {
-  const exp = Math.floor(Date.now() / 1000) + lifetime - issued++;
+  const exp = Math.floor(Date.now() / 1000) + lifetime + issued++;
   const part = (claims) => Buffer.from(JSON.stringify(claims)).toString("base64url");
   const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ id: Number(id), email: `${id}@example.com`, exp })}`;
   return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;

@@ -204,6 +204,14 @@ async fn one_user_who_cannot_be_ended_does_not_keep_the_others_in() {
 }
 
 #[tokio::test]
+async fn a_whole_number_may_have_a_fraction_of_zero() {
+    let service = scene().await;
+    let call = Call::new("POST", "/sessions/end").token(&admin_token());
+    let reply = call.body(r#"{"user_ids": [74.0], "dry_run": true}"#).send(&service).await;
+    assert_eq!(reply.ok()["users"], json!([{"user_id": 74, "revoked": 2}]));
+}
+
+#[tokio::test]
 async fn the_longest_ids_of_as_many_users_as_may_be_fit_into_a_body() {
     let service = Service::start().await;
     let ids: Vec<String> = (0..100).map(|number| format!("{number:0255}")).collect();

@@ -90,13 +90,21 @@ impl Id {
     fn parse(&self) -> Result<UserId, Problem> {
         let text = match self {
             Self::Text(text) => text.clone(),
-            Self::Number(number) if number.as_u64().is_some_and(|number| number <= NUMBER_MAX) => {
-                number.to_string()
-            }
-            Self::Number(_) => return Err(Problem::bad_field(Code::BadUserId, "user_ids:", NUMBERS)),
+            Self::Number(number) => whole(number)
+                .ok_or_else(|| Problem::bad_field(Code::BadUserId, "user_ids:", NUMBERS))?
+                .to_string(),
         };
         UserId::parse(&text).map_err(|error| Problem::bad_field(Code::BadUserId, "user_ids: each", error))
     }
+}
+
+/// The number as a whole one that every client holds exactly. JSON may write 74 as 74.0.
+fn whole(number: &Number) -> Option<u64> {
+    let whole = number.as_u64().or_else(|| {
+        let number = number.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0);
+        number.map(|number| number as u64)
+    });
+    whole.filter(|number| *number <= NUMBER_MAX)
 }
 
 impl EndRequest {
