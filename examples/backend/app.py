@@ -6,6 +6,7 @@
 Its settings have the values of the local stack: SESSIONS_URL, JWT_SECRET, SERVICE_ROLE.
 """
 
+import asyncio
 import os
 import secrets
 import time
@@ -29,6 +30,11 @@ REFRESH_SECRET = secrets.token_hex(32)
 ACCESS_SECONDS = 15 * 60
 REFRESH_SECONDS = 30 * 24 * 3600
 ATTEMPTS = 3
+# The longest wait between two attempts, in seconds. The client gets a longer Retry-After, with 503.
+WAIT_MAX = 5
+
+UNREACHABLE = "The sessions cannot be reached right now; try again"
+NOT_CONFIRMED = "The password has been changed, but it is not confirmed that the sessions have ended; try again"
 
 # A real back end has a table of users, with hashes of their passwords.
 passwords = {74: "correct horse", 75: "battery staple"}
@@ -77,23 +83,43 @@ def tokens_for(user_id: int, session_id: str) -> Tokens:
     )
 
 
-async def ask_sessions(method: str, path: str, headers: dict | None = None, **request) -> httpx.Response:
+async def ask_sessions(
+    method: str, path: str, headers: dict | None = None, unavailable_detail: str = UNREACHABLE, **request
+) -> httpx.Response:
     """Asks the session service with this back end's own token, and again while it cannot answer."""
     token = sign({"sub": "backend", "role": SERVICE_ROLE}, 60, JWT_SECRET)
     headers = {"Authorization": f"Bearer {token}", **(headers or {})}
-    for _ in range(ATTEMPTS):
+    wait = 0
+    for attempt in range(1, ATTEMPTS + 1):
+        await asyncio.sleep(wait)
         try:
             answer = await app.state.sessions.request(method, path, headers=headers, **request)
         except httpx.TransportError:
+            wait = attempt
             continue
-        if answer.status_code < 500:
+        if is_final(answer):
             return answer
-    unavailable()
+        wait = max(attempt, retry_after(answer))
+        if wait > WAIT_MAX:
+            break
+    unavailable(wait, unavailable_detail)
 
 
-def unavailable() -> NoReturn:
+def is_final(answer: httpx.Response) -> bool:
+    """Whether the service itself decided. API Gateway's own refusals (429 and others) are not problem documents."""
+    refused = answer.headers.get("Content-Type", "").startswith("application/problem+json")
+    return answer.is_success or (refused and answer.status_code < 500)
+
+
+def retry_after(answer: httpx.Response) -> int:
+    """How many seconds to wait. API Gateway's 429 does not say it."""
+    seconds = answer.headers.get("Retry-After", "")
+    return int(seconds) if seconds.isdecimal() else 1
+
+
+def unavailable(wait: int = 1, detail: str = UNREACHABLE) -> NoReturn:
     # Not 401: the front end would sign its user out.
-    raise HTTPException(503, "The sessions cannot be reached right now; try again", headers={"Retry-After": "1"})
+    raise HTTPException(503, detail, headers={"Retry-After": str(wait)})
 
 
 async def current_user(bearer: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]) -> int:
@@ -105,17 +131,22 @@ async def current_user(bearer: Annotated[HTTPAuthorizationCredentials, Depends(H
     except httpx.TransportError:
         unavailable()
     if answer.status_code == 401:
-        raise HTTPException(401, answer.json()["detail"])
+        # API Gateway's own 401 has no detail. It too means that the token is not valid.
+        raise HTTPException(401, answer.json().get("detail", "The token is not valid"))
     if answer.status_code != 200:
-        unavailable()
+        unavailable(retry_after(answer))
     return answer.json()["user_id"]
+
+
+def check_password(login: Login) -> None:
+    password = passwords.get(login.user_id, "")
+    if not secrets.compare_digest(password.encode(), login.password.encode()) or not password:
+        raise HTTPException(401, "Wrong user or password")
 
 
 @app.post("/login")
 async def login(body: Login, request: Request) -> Tokens:
-    password = passwords.get(body.user_id, "")
-    if not secrets.compare_digest(password.encode(), body.password.encode()) or not password:
-        raise HTTPException(401, "Wrong user or password")
+    check_password(body)
     answer = await ask_sessions(
         "POST",
         f"/sessions/user/{body.user_id}",
@@ -130,6 +161,8 @@ async def login(body: Login, request: Request) -> Tokens:
     )
     if answer.status_code not in (200, 201):
         raise HTTPException(502, "The session service refused the sign-in")
+    # The password may have been changed meanwhile, and the sessions ended before this one was opened.
+    check_password(body)
     return tokens_for(body.user_id, answer.json()["id"])
 
 
@@ -154,13 +187,17 @@ async def refresh(body: Refresh, request: Request) -> Tokens:
 
 @app.post("/password")
 async def change_password(body: NewPassword, user_id: Annotated[int, Depends(current_user)]) -> dict:
-    # First the end of the sessions: with 503, nothing has changed, and the user tries again.
+    # First the new password: nobody signs in with the old one after the sessions have ended.
+    passwords[user_id] = body.password
+    # A real back end stores that the end is due, and repeats it until 200, even when nobody sends this request again.
     answer = await ask_sessions(
-        "DELETE", f"/sessions/user/{user_id}", params={"reason": "password changed"}
+        "DELETE",
+        f"/sessions/user/{user_id}",
+        params={"reason": "password changed"},
+        unavailable_detail=NOT_CONFIRMED,
     )
     if answer.status_code != 200:
-        raise HTTPException(502, "The session service refused to end the sessions")
-    passwords[user_id] = body.password
+        unavailable(detail=NOT_CONFIRMED)
     return {"ended": answer.json()["revoked"]}
 
 

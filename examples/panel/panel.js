@@ -6,6 +6,8 @@ const PAGE = 20;
 const PAGE_MAX = 100;
 /** The most users of whom the service sums up the sessions in one answer. */
 const SUMMARY_MAX = 50;
+/** The most users whose sessions the service ends with one request. */
+const END_MAX = 100;
 const TIMEOUT = 30_000;
 /** After a 429 that names no time: how many seconds to wait before each further try. */
 const WAITS = [1, 2, 4];
@@ -585,12 +587,19 @@ function endAll(of) {
 function endMarked(users) {
   let left = users;
   let sum = 0;
-  const end = async (rest) => (await call("POST", "/sessions/end", { body: { user_ids: left, ...rest } })).body.users;
+  const end = async (some, rest) =>
+    (await call("POST", "/sessions/end", { body: { user_ids: some, ...rest } })).body.users;
   ask({
     title: `End all sessions of ${userCount(users.length)}?`,
     text: "Looking up what will end…",
     confirm: "End sessions",
-    wouldEnd: () => end({ dry_run: true }),
+    wouldEnd: async () => {
+      const all = [];
+      for (let at = 0; at < users.length; at += END_MAX) {
+        all.push(...(await end(users.slice(at, at + END_MAX), { dry_run: true })));
+      }
+      return all;
+    },
     item: userEnding,
     count: sessionsOf,
     fill: (count) => ({
@@ -600,17 +609,23 @@ function endMarked(users) {
     }),
     nothing: "None of these users has a session to end.",
     perform: async (reason) => {
-      try {
-        sum += sessionsOf(await end(reason ? { reason } : {}));
-      } catch (problem) {
-        if (!problem.remaining) throw problem;
-        sum += sessionsOf(problem.ended);
-        left = problem.remaining.map(String);
-        showEnding(left.map((user) => item(`User ${user}`)));
-        describe({ title: "End the remaining sessions?", text: "These users are still signed in:", confirm: "Try again" });
-        problem.message += ` (${userCount(users.length - left.length)} signed out, ${userCount(left.length)} left)`;
-        refresh();
-        throw problem;
+      while (left.length) {
+        const [some, others] = [left.slice(0, END_MAX), left.slice(END_MAX)];
+        try {
+          sum += sessionsOf(await end(some, reason ? { reason } : {}));
+          left = others;
+        } catch (problem) {
+          sum += sessionsOf(problem.ended ?? []);
+          // They come last, so that the next try reaches the others even if these fail again.
+          left = [...others, ...(problem.remaining?.map(String) ?? some)];
+          if (!problem.remaining && left.length === users.length) throw problem;
+          showEnding(left.map((user) => item(`User ${user}`)));
+          const text = `These users ${problem.remaining ? "are still" : "may still be"} signed in:`;
+          describe({ title: "End the remaining sessions?", text, confirm: "Try again" });
+          problem.message += ` (${userCount(users.length - left.length)} signed out, ${userCount(left.length)} left)`;
+          refresh();
+          throw problem;
+        }
       }
       return `${sessionCount(sum)} of ${userCount(users.length)} ended.`;
     },
