@@ -1,4 +1,4 @@
-//! The domain: users, sessions, how sessions end, and the rules for all of them. Knows no database and no HTTP.
+//! The domain: users, sessions, how sessions end, and the rules for all of them. This module knows no database and no HTTP.
 
 use std::fmt;
 use std::time::Instant;

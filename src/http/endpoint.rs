@@ -40,17 +40,17 @@ pub enum Name {
     SignIn,
     /// A client asks for the session of its token.
     CurrentSession,
-    /// A user lists the own sessions.
+    /// A user lists their own sessions.
     MySessions,
-    /// A user reads one of the own sessions.
+    /// A user reads one of their own sessions.
     MySession,
-    /// A user ends one of the own sessions.
+    /// A user ends one of their own sessions.
     EndMySession,
     /// A user ends the current session.
     Logout,
-    /// A user ends all the own sessions.
+    /// A user ends all their own sessions.
     LogoutAll,
-    /// A user counts the own live sessions.
+    /// A user counts their own live sessions.
     CountDevices,
     /// A client reports that its session is in use.
     RecordActivity,
@@ -59,7 +59,7 @@ pub enum Name {
 /// The callers that may use an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Every authenticated user, about the own sessions.
+    /// Every authenticated user, about their own sessions.
     User,
     /// Admins, about other users' sessions.
     Admin,

@@ -49,9 +49,9 @@ macro_rules! codes {
 codes! {
     /// The request could not be read.
     BadEvent = "bad_event", BAD_REQUEST;
-    /// The user id in the path is not one.
+    /// A user id does not have the form of one.
     BadUserId = "bad_user_id", BAD_REQUEST;
-    /// The session id in the path is not one.
+    /// The session id does not have the form of one.
     BadSessionId = "bad_session_id", BAD_REQUEST;
     /// A query parameter is given twice, or is unknown on a request that ends sessions.
     BadParameter = "bad_parameter", BAD_REQUEST;
@@ -71,7 +71,7 @@ codes! {
     OwnSessions = "own_sessions", BAD_REQUEST;
     /// There is no token.
     TokenMissing = "token_missing", UNAUTHORIZED;
-    /// The token is not one.
+    /// The header does not hold a token.
     TokenMalformed = "token_malformed", UNAUTHORIZED;
     /// The token's time is over.
     TokenExpired = "token_expired", UNAUTHORIZED;

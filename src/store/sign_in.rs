@@ -91,9 +91,8 @@ impl SessionStore {
     }
 
     /// Makes the transaction of a sign-in with a token that belongs to no session yet. Returns the session, and whether
-    /// the device already had it. Returns `None` when something has
-    /// changed since the read, or when more sessions have to end than fit: those end first, and the sign-in follows in a
-    /// later round.
+    /// the device already had it. Returns `None` when something has changed since the read, or when more sessions have to
+    /// end than fit: those end first, and the sign-in follows in a later round.
     async fn open_or_refresh(
         &self,
         new: &NewSession,

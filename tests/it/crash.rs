@@ -38,7 +38,7 @@ struct Scenario {
     cap: usize,
     /// A sign-in on this device; else an ending.
     signs_in: Option<&'static str>,
-    /// Ends the session of this device alone.
+    /// Ends only the session of this device.
     one: Option<&'static str>,
 }
 

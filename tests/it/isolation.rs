@@ -1,5 +1,5 @@
-//! Nobody learns whether another user's session exists, nor touches it: whatever names one is answered, and looked
-//! up, as a name that never was.
+//! Nobody learns whether another user's session exists, and nobody changes it. A request that names one gets the same
+//! answer, and makes the same reads, as a request with an id that never existed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sessions::session::{EndReason, SessionId, Termination};
 
-/// Who is not to be learned of.
+/// The user about whom nobody may learn anything.
 const OTHER: &str = "75";
 
 /// Both settings of what a list of an unknown user answers.

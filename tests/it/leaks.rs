@@ -18,7 +18,7 @@ use sessions::session::Digest;
 
 const PREVIOUS: &str = "previous-secret-that-is-long-enough-00000";
 
-/// Somebody, with a device that is told apart from everybody else's.
+/// A caller with a device that differs from every other device.
 struct Actor {
     id: &'static str,
     role: Option<&'static str>,
