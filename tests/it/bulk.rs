@@ -204,6 +204,14 @@ async fn one_user_who_cannot_be_ended_does_not_keep_the_others_in() {
 }
 
 #[tokio::test]
+async fn where_every_user_is_registered_an_unknown_one_gets_no_record() {
+    let service = Service::with(&[("UNKNOWN_USERS", "not_found")]).await;
+    let reply = end(&service, &admin_token(), json!({"user_ids": [7400]})).await;
+    assert_eq!(reply.ok()["users"], json!([{"user_id": 7400, "revoked": 0}]));
+    service.get("/sessions/user/7400", &admin_token()).await.problem(404, "user_not_found");
+}
+
+#[tokio::test]
 async fn a_whole_number_may_have_a_fraction_of_zero() {
     let service = scene().await;
     let call = Call::new("POST", "/sessions/end").token(&admin_token());
