@@ -167,29 +167,6 @@ await page.route(`${PANEL}/demo.json`, async (route) => {
   await route.fulfill({ response, json: { ...demo, users: [...demo.users, "83", "84"] } });
 });
 
-/** Stands in for the routes of many users, which the service does not have yet, by those of one. */
-async function manyUsers(route) {
-  const request = route.request();
-  const headers = { Authorization: request.headers().authorization };
-  const one = async (user, method, query = "") => {
-    const response = await fetch(`${API}/sessions/user/${user}${query}`, { method, headers });
-    return { status: response.status, body: await response.json() };
-  };
-  const summary = ({ body }, user) => ({ user_id: Number(user), active: body.length, last_activity: body[0]?.last_activity ?? null });
-  const ended = ({ body }, user) => ({ user_id: Number(user), revoked: body.sessions.length });
-  const asked = request.postDataJSON();
-  const users = asked?.user_ids ?? new URL(request.url()).searchParams.getAll("user_id");
-  const query = asked && `?${new URLSearchParams({ dry_run: asked.dry_run ?? false, reason: asked.reason ?? "" })}`;
-  const answers = await Promise.all(users.map((user) => (asked ? one(user, "DELETE", query) : one(user, "GET"))));
-  const refusal = answers.find(({ status }) => status !== 200);
-  const list = refusal ? [] : answers.map((answer, index) => (asked ? ended : summary)(answer, users[index]));
-  await route.fulfill({
-    status: refusal?.status ?? 200,
-    json: refusal?.body ?? (asked ? { success: true, users: list } : list),
-    headers: { "access-control-allow-origin": "*" },
-  });
-}
-await page.route(/\/sessions\/(summary|end)\b/, manyUsers);
 const liveOf = async (user) =>
   (await (await fetch(`${API}/sessions/user/${user}`, { headers: { Authorization: `Bearer ${admin}` } })).json()).length;
 
