@@ -522,3 +522,22 @@ async fn an_end_all_ends_whoever_signs_in_at_any_of_its_calls() {
         assert_eq!(live(&other).await, 0, "{turn}");
     }
 }
+
+/// The engines of the tests always read consistently, so the requests themselves must ask for it.
+#[tokio::test]
+async fn every_read_is_strongly_consistent() {
+    let database = database().await;
+    let proxy = Proxy::before(&database).await;
+    let service = Service::on(proxy.database.clone(), &[("UNKNOWN_USERS", "not_found")]);
+    let (token, id) = open(&service, FIREFOX).await;
+    service.get("/sessions/current", &token).await.ok();
+    service.get(&format!("/sessions/session/{id}"), &token).await.ok();
+    service.get("/sessions/user/74?include_inactive=true", &admin_token()).await.ok();
+    let calls = proxy.take();
+    let reads: Vec<_> =
+        calls.iter().filter(|call| ["Query", "GetItem"].contains(&&*call.operation)).collect();
+    assert!(reads.len() > 8, "{}", reads.len());
+    for call in reads {
+        assert_eq!(call.body["ConsistentRead"], true, "{} {}", call.operation, call.body);
+    }
+}
