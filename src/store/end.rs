@@ -41,9 +41,9 @@ pub struct Kept {
 }
 
 impl SessionStore {
-    /// Ends one session with one conditional write, which no other write can starve. A repeat changes nothing and
-    /// returns the first receipt. A session whose time is over keeps the reason `expired`. Returns `None` when the user
-    /// has no session with this id.
+    /// Ends one session with one conditional write, which no other write can starve while the session is live. A repeat
+    /// changes nothing and returns the first receipt. A session whose time is over gets the reason `expired`, with a
+    /// second write. Returns `None` when the user has no session with this id.
     ///
     /// # Errors
     /// [`StoreError`]; the write may have happened if it is [`StoreError::Unavailable`].

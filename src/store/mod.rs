@@ -63,6 +63,16 @@ impl UserSessions {
         self.open.iter().filter(move |session| session.is_live_at(now, policy))
     }
 
+    /// The open session with this id.
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.open.iter().find(|session| session.id == id)
+    }
+
+    /// Whether the profile in the table has this role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.profile.as_ref().is_some_and(|profile| profile.roles.iter().any(|each| each == role))
+    }
+
     fn add(&mut self, item: &Item) -> Result<(), StoreError> {
         let reader = Reader(item);
         match reader.is_profile() {

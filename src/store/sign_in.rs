@@ -82,9 +82,7 @@ impl SessionStore {
         new: &NewSession,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
-        let Some(session) = sessions.open.iter().find(|session| session.id == id) else {
-            return Ok(None);
-        };
+        let Some(session) = sessions.session(id) else { return Ok(None) };
         let session = self.record_activity(session, &new.ip_address, now).await?;
         // A termination between the read and the write wins.
         Ok(session.filter(|session| session.is_live_at(now, &self.policy)))

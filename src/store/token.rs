@@ -86,7 +86,7 @@ impl SessionStore {
         };
         // The two reads are not one snapshot: the session may have been opened between them. Only a read of the session
         // itself can say that it is over.
-        if !sessions.open.iter().any(|session| session.id == id)
+        if sessions.session(id).is_none()
             && let Some(session) = self.session(user, id).await?
             && session.is_live_at(now, &self.policy)
         {

@@ -184,13 +184,9 @@ impl App {
         };
         let is_admin = match self.role_source {
             RoleSource::Token => caller.role == TokenRole::Admin,
-            RoleSource::Table => found
-                .sessions
-                .profile
-                .as_ref()
-                .is_some_and(|profile| profile.roles.contains(&self.admin_role)),
+            RoleSource::Table => found.sessions.has_role(&self.admin_role),
         };
-        let session = found.sessions.open.iter().find(|session| session.id == id);
+        let session = found.sessions.session(id);
         Ok(self.authorized(&caller, if is_admin { "admin" } else { "user" }, session))
     }
 

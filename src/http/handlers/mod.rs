@@ -33,7 +33,7 @@ struct CurrentUser {
 
 impl CurrentUser {
     fn session(&self, id: Option<SessionId>) -> Option<&Session> {
-        self.sessions.open.iter().find(|session| Some(session.id) == id)
+        self.sessions.session(id?)
     }
 }
 
@@ -84,8 +84,7 @@ impl App {
             return read.await;
         }
         if self.role_source == RoleSource::Table {
-            let profile = self.current_user(request).await?.sessions.profile;
-            if !profile.is_some_and(|profile| profile.roles.contains(&self.admin_role)) {
+            if !self.current_user(request).await?.sessions.has_role(&self.admin_role) {
                 return Err(Problem::admin_only(request.action()));
             }
             check_other_users(request, targets)?;
