@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 use std::panic;
 
 use chrono::Utc;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use sessions::config::Config;
 use sessions::http::{App, Event};
 use sessions::session::SessionId;
@@ -35,7 +35,8 @@ async fn main() -> Result<(), Error> {
         print_metrics();
         answer.map_err(Error::from)
     };
-    lambda_runtime::run(service_fn(answer)).await
+    // `lambda_runtime::run` would add a span of its own, whose fields no line shows.
+    Runtime::new(service_fn(answer)).run().await
 }
 
 fn print_line(line: Option<String>) {

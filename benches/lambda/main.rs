@@ -188,10 +188,13 @@ async fn starts_and_calls(
     beside: Option<&Path>,
 ) -> Result<Report> {
     let mut measured: Vec<_> = contenders.iter().map(Measured::new).collect::<Result<_>>()?;
+    let mut order: Vec<_> = (0..contenders.len()).collect();
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
-        for (contender, measured) in contenders.iter().zip(&mut measured) {
-            measured.add(contender.run(world, CALLS).await?);
+        // What runs before a contender leaves the machine's caches and memory in some state.
+        fastrand::shuffle(&mut order);
+        for &at in &order {
+            measured[at].add(contenders[at].run(world, CALLS).await?);
         }
         same_answers(contenders, &measured)?;
     }

@@ -1,13 +1,18 @@
 //! The DynamoDB client: region, credentials and endpoint as the AWS SDKs read them, timeouts and retries as we set them.
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{self, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{
+    self, HttpClient, ProvideCredentials, RuntimeComponents, SharedHttpClient, StalledStreamProtectionConfig,
+};
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 
+use super::dns::SharedLookup;
 use crate::config::Timeouts;
 
 /// The number of attempts of a call, the first one included:
@@ -17,10 +22,32 @@ const ATTEMPTS: u32 = 4;
 /// Makes a client with what Lambda, or a developer's environment and profile files, say about region, credentials and
 /// endpoint. Opens no connection yet.
 pub async fn from_environment(timeouts: &Timeouts) -> Client {
-    let http_client =
-        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let sdk = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).load().await;
-    from_sdk_config(&sdk, timeouts)
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_with_resolver(SharedLookup::default());
+    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(OnDemand(http_client));
+    // The SDK's default takes these keys first too, but makes clients for all other places where keys may be.
+    let environment = EnvironmentVariableCredentialsProvider::new();
+    let loader = match environment.provide_credentials().await {
+        Ok(_) => loader.credentials_provider(environment),
+        Err(_) => loader,
+    };
+    from_sdk_config(&loader.load().await, timeouts)
+}
+
+/// An HTTP client that parses the system's root certificates once, for the first call. Without it, they are parsed once
+/// more for every client of the SDK that is made, as a check.
+#[derive(Debug)]
+struct OnDemand(SharedHttpClient);
+
+impl HttpClient for OnDemand {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
 }
 
 /// Makes a client with these settings of the SDK.

@@ -9,6 +9,7 @@
 mod activity;
 mod backoff;
 pub mod client;
+mod dns;
 mod end;
 mod error;
 mod item;
