@@ -47,7 +47,8 @@ pub enum TokenRole {
     User,
     /// `ADMIN_ROLE`
     Admin,
-    /// `SERVICE_ROLE`: the token of a back end. A token that has both roles is a back end's.
+    /// `SERVICE_ROLE`: the token of a back end. A token that has both roles is an admin's, because an admin's token dies
+    /// with its session.
     Service,
 }
 
@@ -158,8 +159,8 @@ impl Authenticator {
     fn role(&self, claims: &Claims) -> TokenRole {
         let has = |role: &str| claims.includes(&self.settings.role_claim, role);
         match &self.settings.service_role {
-            Some(service) if has(service) => TokenRole::Service,
             _ if has(&self.settings.admin_role) => TokenRole::Admin,
+            Some(service) if has(service) => TokenRole::Service,
             _ => TokenRole::User,
         }
     }

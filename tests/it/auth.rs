@@ -91,14 +91,14 @@ fn caller(extra: &[(&str, &str)], token: &str) -> Caller {
 }
 
 #[test]
-fn a_back_ends_role_is_one_that_is_set_and_comes_before_the_admins() {
+fn a_back_ends_role_is_one_that_is_set_and_the_admins_comes_first() {
     let role =
         |role: Value, settings: &[(&str, &str)]| caller(settings, &sign(&with(json!({"role": role})))).role;
     let backend = [("SERVICE_ROLE", "back end")];
     for (text, with_setting, without) in [
         (json!("back end"), TokenRole::Service, TokenRole::User),
         (json!(["user", "back end"]), TokenRole::Service, TokenRole::User),
-        (json!(["admin", "back end"]), TokenRole::Service, TokenRole::Admin),
+        (json!(["back end", "admin"]), TokenRole::Admin, TokenRole::Admin),
         (json!(["back", "end"]), TokenRole::User, TokenRole::User),
         (json!("Back end"), TokenRole::User, TokenRole::User),
         (json!("service"), TokenRole::User, TokenRole::User),

@@ -253,6 +253,17 @@ async fn a_service_is_no_admin() {
 }
 
 #[tokio::test]
+async fn a_token_with_both_roles_is_an_admins_and_dies_with_its_session() {
+    let mut service = Service::start().await;
+    let id = service.sign_in("5", "a").await.id;
+    let token = token_with("5", json!({"role": ["service", "admin"], "sid": id.to_string()}));
+    service.get(SIGN_IN, &token).await.ok();
+    service.post(SIGN_IN, &token, json!({})).await.problem(403, "service_only");
+    service.delete(&format!("/sessions/user/5/session/{id}"), &admin_token()).await.ok();
+    service.delete(SIGN_IN, &token).await.problem(401, "session_ended");
+}
+
+#[tokio::test]
 async fn a_service_without_the_setting_is_a_user() {
     let service = Service::with(&[("SERVICE_ROLE", "")]).await;
     service.post(SIGN_IN, &service_token(), json!({})).await.problem(403, "service_only");
@@ -275,7 +286,8 @@ async fn the_token_of_a_service_is_never_held_against_sessions_and_no_record_of_
         service.pass(TimeDelta::seconds(1));
         service.delete("/sessions/user/backend", &other_service()).await.ok();
         let sid = Some("01900000-0000-7000-8000-000000000000");
-        let claims = json!({"sub": "backend", "role": ["admin", "service"], "sid": sid, "iat": START, "exp": START + 9_000});
+        let claims =
+            json!({"sub": "backend", "role": "service", "sid": sid, "iat": START, "exp": START + 9_000});
         let token = token::sign(&json!({"alg": "HS256"}), &claims, token::SECRET);
         proxy.take();
         let id = service.post(SIGN_IN, &token, json!({})).await.id();
