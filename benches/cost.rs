@@ -37,7 +37,7 @@ async fn main() {
     let bench = Bench::start().await;
     bench.many_users().await;
     println!("Requests / read units / write units.\n");
-    println!("| ended | live | list | history page | activity | create | end | end all |");
+    println!("| ended | live | list | history page | activity | sign-in | end one | end all |");
     println!("|---|---|---|---|---|---|---|---|");
     for history in HISTORIES {
         for live in LIVE {
@@ -77,14 +77,15 @@ impl Bench {
             last = Some(service.sign_in(&user, &format!("device {device}")).await.id);
         }
         service.pass(TimeDelta::hours(1));
-        let own = token::token(&user, None, last.map(|id| id.to_string()).as_deref(), START + 100_000);
+        let token = |sid| token::token(&user, None, sid, START + 100_000);
+        let (own, new) = (token(last.map(|id| id.to_string()).as_deref()), token(None));
         let (list, one) = (format!("/sessions/user/{user}"), last.unwrap());
         let admin = admin_token();
         let calls = [
             ("GET", list.clone(), &admin),
             ("GET", format!("{list}?include_inactive=true&limit=50"), &admin),
             ("POST", "/sessions/update-activity".into(), &own),
-            ("POST", "/sessions/create".into(), &own),
+            ("POST", "/sessions/create".into(), &new),
             ("DELETE", format!("{list}/session/{one}"), &admin),
             ("DELETE", list, &admin),
         ];
