@@ -58,7 +58,7 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// A healthy DynamoDB answers within 10 milliseconds and never needs this long; one in trouble may.
+    /// A healthy DynamoDB answers within 10 milliseconds and never needs this long. One in trouble may need it.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(1),
@@ -145,7 +145,7 @@ pub enum RoleSource {
     Table,
 }
 
-/// What the list of a user without any record answers.
+/// The answer to the list of a user without any record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownUsers {
     /// An empty list.
@@ -168,7 +168,7 @@ pub enum ConfigError {
         /// What the variable takes.
         takes: String,
     },
-    /// `JWKS` must not be started with.
+    /// `JWKS` cannot be used.
     #[error(transparent)]
     Jwks(#[from] JwksError),
 }
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn public_keys_need_to_be_told_whose_tokens_count() {
+    fn jwks_mode_needs_issuer_audience_and_session_claim() {
         let jwks =
             r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
         let settings = [
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_of_back_ends_is_one_that_is_set() {
+    fn the_role_of_back_ends_comes_from_the_settings() {
         let auth = read(&[("SERVICE_ROLE", "backend"), ("REQUIRE_SID", "true")]).unwrap().auth;
         assert_eq!((auth.service_role.as_deref(), auth.require_sid), (Some("backend"), true));
     }

@@ -68,7 +68,7 @@ pub struct DetectedDevice {
 ///
 /// The names for people take the client hints first, because they say more. The families have no version and take the
 /// user agent first: every request has one, while hints come late, over HTTPS only, and not through every proxy. So
-/// Brave, which only its hints tell from Chrome, is of the family Chrome with and without them.
+/// Brave, which only its hints name, is of the family Chrome with and without them.
 pub fn detect(hints: &ClientHints<'_>, reported: &ReportedDevice<'_>) -> DetectedDevice {
     let agent = Agent::parse(hints.user_agent).or_else(|| Agent::parse(reported.user_agent()));
     let agent = agent.as_ref();

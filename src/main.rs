@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
     panic::set_hook(Box::new(log::log_panic));
     let config = Config::from_env().inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     // Every sign-in needs random numbers, so a system without them must not start.
-    SessionId::generate(Utc::now())?;
+    SessionId::generate(Utc::now()).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let (function, version) = (config.function.clone(), config.version.clone());
     let metrics = Metrics::default();
     metrics.add("ColdStarts", 1.0);

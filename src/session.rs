@@ -261,7 +261,7 @@ pub struct Token {
     pub expires_at: i64,
 }
 
-/// What a sign-in is made with. A repeat of the sign-in finds its session by it.
+/// The token or key of a sign-in. A repeat of the sign-in finds its session by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignInKey {
     /// The user's token.
@@ -611,7 +611,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_path_would_take_for_another_is_no_user_id() {
+    fn a_text_that_changes_a_path_is_no_user_id() {
         for text in [".", "..", "", "a/b", "a%2fb"] {
             assert_eq!(UserId::parse(text), Err(InvalidUserId::Form), "{text}");
         }
@@ -642,7 +642,7 @@ mod tests {
         let ids: Vec<_> = (0..5).map(|hour| SessionId::new(at(hour), [255 - hour as u8; 10])).collect();
         assert!(ids.is_sorted());
         let texts: Vec<_> = ids.iter().map(ToString::to_string).collect();
-        assert!(texts.is_sorted(), "as text too, for that is how the table sorts them");
+        assert!(texts.is_sorted(), "their texts sort in the same way, which is how the table sorts them");
     }
 
     #[test]
@@ -688,7 +688,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_note_is_none() {
+    fn a_blank_text_gives_no_note() {
         assert_eq!(Note::parse(" \t "), Ok(None));
         assert_eq!(Note::parse(" a b ").unwrap().unwrap().as_str(), "a b");
         assert!(Note::parse(&"é".repeat(256)).is_ok());
@@ -710,7 +710,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn user_ids_are_what_they_were_or_refused(text in ".{0,300}") {
+        fn a_user_id_keeps_its_text_or_is_refused(text in ".{0,300}") {
             match UserId::parse(&text) {
                 Ok(id) => {
                     prop_assert_eq!(id.as_str(), text.as_str());
@@ -749,11 +749,11 @@ mod tests {
             prop_assert!(kept.iter().all(|session| session.is_live_at(now, &policy)));
             let known = open.iter().find(|s| s.created_at == at(device) && s.is_live_at(now, &policy));
             prop_assert_eq!(refresh, known.map(|session| session.id));
-            // With the one that signs in there are as many as may be, or all there were.
+            // With the new session the user has as many as the cap allows, or all that were live.
             let others = kept.iter().filter(|session| Some(session.id) != refresh).count();
             let live_others = live - usize::from(refresh.is_some());
             prop_assert_eq!(others, live_others.min(max - 1));
-            // Whoever stays, but for the device itself, is newer than whoever is evicted.
+            // Each session that stays, except the device's own, is newer than each evicted one.
             for evicted in plan.evicted() {
                 prop_assert!(kept.iter().all(|session| session.id > evicted || Some(session.id) == refresh));
             }

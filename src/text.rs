@@ -1,8 +1,8 @@
 //! Cleans the text that clients choose, before it is stored and shown to an admin.
 //!
 //! Invisible characters can hide a part of a text, turn its order around, or make two texts look equal. So control,
-//! format, zero-width, private-use and all other characters that show nothing are removed. Only inside an emoji they
-//! stay, because there they are parts of one picture.
+//! format, zero-width, private-use and all other characters that show nothing are removed. They stay only inside an
+//! emoji, where they are parts of one picture.
 
 use std::sync::LazyLock;
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::Result;
+use crate::report::OWN_LIST;
 use crate::share::Share;
 use crate::support::Table;
 use crate::support::lambda::{Answer, Runtime};
@@ -155,7 +156,7 @@ impl Contender {
             warm.push(process.call().await?);
         }
         let cpu = (cpu_time(process.id()?)? - before) / u32::try_from(calls)?;
-        Ok(Run { warm, cpu, memory: peak_memory(process.id()?)?, start: process.end().await })
+        Ok(Run { warm, cpu, memory: process.peak_memory()?, start: process.end().await })
     }
 
     /// Starts it and makes the first call.
@@ -207,10 +208,12 @@ impl Contender {
         command
     }
 
-    /// Whether it is measured with CPU shares: what a user would deploy, with the admin's list and the check.
+    /// Whether it is measured with CPU shares: what a user would deploy, with the admin's list, the user's own, and the
+    /// check.
     pub fn gets_shares(&self) -> bool {
         match self.request {
             Request::AdminList => self.answer == Expected::Same,
+            Request::OwnList => self.name == OWN_LIST,
             Request::Check => true,
             _ => false,
         }
@@ -256,6 +259,11 @@ impl Process<'_> {
             times.push(self.call().await?);
         }
         Ok(times)
+    }
+
+    /// The most memory that was resident so far, in bytes.
+    pub fn peak_memory(&self) -> Result<u64> {
+        peak_memory(self.id()?)
     }
 
     /// Ends the process, and waits until it is gone.

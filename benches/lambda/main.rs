@@ -127,7 +127,8 @@ struct Outcome {
 impl Outcome {
     fn targets(&self) -> Vec<Target> {
         let report = self.report.iter().flat_map(Report::targets);
-        report.chain(self.shares.iter().flat_map(Shares::targets)).collect()
+        let routes = self.routes.iter().flat_map(Routes::targets);
+        report.chain(self.shares.iter().flat_map(Shares::targets)).chain(routes).collect()
     }
 
     fn text(&self) -> String {
@@ -169,7 +170,10 @@ async fn run(options: &Options, folder: &Path) -> Result<Outcome> {
         rounds => Some(starts_and_calls(&contenders, rounds, &world, beside).await?),
     };
     let routes = match options.routes {
-        true => Some(Routes::measure(&contenders[0], &world, &plain).await?),
+        true => {
+            let beside = contenders.iter().find(|contender| contender.name == report::BESIDE);
+            Some(Routes::measure(&contenders[0], beside, &world, &plain).await?)
+        }
         false => None,
     };
     world.database.endpoint = endpoint(front.serve(options.rtt).await?);

@@ -95,7 +95,7 @@ pub fn ms(time: Duration) -> String {
     }
 }
 
-fn mib(bytes: u64) -> f64 {
+pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
@@ -132,7 +132,7 @@ impl Row {
 pub struct Target {
     what: &'static str,
     limit: f64,
-    /// At least rather than at most.
+    /// Whether the limit is a minimum.
     at_least: bool,
     value: f64,
 }
@@ -190,11 +190,17 @@ impl Report {
         let own = &self.rows[0];
         targets.extend([
             Target::at_most("first call over a warm one", 2.5, ratio(own.first.median, own.warm.median)),
-            Target::at_most("MiB of memory at the peak", 12.0, mib(own.memory)),
+            Target::at_most("MiB of memory at the peak", 12.0, mib(self.memory())),
             Target::at_most("MiB of deployed zip", 4.0, mib(self.zips.service)),
         ]);
         targets.extend(self.targets_beside_build());
         targets
+    }
+
+    /// The most memory of the service, whatever it was asked.
+    fn memory(&self) -> u64 {
+        let service = self.rows.iter().filter(|row| row.size == self.rows[0].size);
+        service.map(|row| row.memory).max().unwrap_or_default()
     }
 
     fn targets_beside_peers(&self) -> Vec<Target> {

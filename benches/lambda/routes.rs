@@ -11,7 +11,7 @@ use sessions::store::SessionStore;
 
 use crate::Result;
 use crate::contender::{Contender, Process, Throttle, World};
-use crate::report::{millis, ms, quantile};
+use crate::report::{Target, mib, millis, ms, quantile};
 use crate::support::proxy::Proxy;
 use crate::support::{Call, Service, Table, new_session, token};
 
@@ -27,37 +27,61 @@ struct Row {
     calls: usize,
     read_units: f64,
     write_units: f64,
-    times: Vec<Duration>,
+    times: Times,
+    /// The same of another build, if it has the route.
+    beside: Option<Times>,
+}
+
+/// Wall and CPU time of each call.
+#[derive(Default)]
+struct Times {
+    wall: Vec<Duration>,
     cpu: Vec<Duration>,
 }
 
 /// All routes.
-pub struct Routes(Vec<Row>);
+pub struct Routes {
+    rows: Vec<Row>,
+    /// The most memory of the process that served all of them, in bytes.
+    memory: u64,
+}
 
 impl Routes {
     /// Measures each route of the service. Every call is about another user, who has three live sessions. `table` is the
     /// same as that of `world`, without TLS.
-    pub async fn measure(service: &Contender, world: &World, table: &Table) -> Result<Self> {
+    pub async fn measure(
+        service: &Contender,
+        beside: Option<&Contender>,
+        world: &World,
+        table: &Table,
+    ) -> Result<Self> {
         let counter = Counter::on(table).await;
         let mut process = service.start(world, Throttle::Never).await?;
+        let mut other = match beside {
+            Some(beside) => Some(beside.start(world, Throttle::Never).await?),
+            None => None,
+        };
         let mut rows = Vec::new();
         for route in ENDPOINTS.iter().map(Route::Endpoint).chain([Route::Authorizer]) {
             eprintln!("{}", route.name());
-            rows.push(Row::measure(route, &mut process, &counter, world).await?);
+            rows.push(Row::measure(route, &mut process, other.as_mut(), &counter, world).await?);
         }
+        let memory = process.peak_memory()?;
         process.end().await;
-        Ok(Self(rows))
+        Ok(Self { rows, memory })
+    }
+
+    pub fn targets(&self) -> Vec<Target> {
+        vec![Target::at_most("MiB of memory at the peak, after all routes", 12.0, mib(self.memory))]
     }
 
     pub fn table(&self) -> String {
         let mut text = format!(
             "Each route, with `sid`, about one user with {SESSIONS} live sessions; a sign-in evicts one of them. {CALLS} calls, over TLS.\n\n\
-             | route | calls | read units | write units | warm p50 | CPU |\n|---|---|---|---|---|---|\n"
+             | route | calls | read units | write units | warm p50 | CPU | beside it | CPU |\n|---|---|---|---|---|---|---|---|\n"
         );
-        for row in &self.0 {
-            let (p50, cpu) = (ms(quantile(row.times.clone(), 0.5)), ms(quantile(row.cpu.clone(), 0.5)));
-            let Row { route, calls, read_units, write_units, .. } = row;
-            text += &format!("| `{route}` | {calls} | {read_units} | {write_units} | {p50} | {cpu} |\n");
+        for row in &self.rows {
+            text += &row.text();
         }
         text
     }
@@ -66,11 +90,40 @@ impl Routes {
         let row = |row: &Row| {
             json!({
                 "route": row.route, "calls": row.calls, "read_units": row.read_units, "write_units": row.write_units,
-                "warm_p50_ms": millis(quantile(row.times.clone(), 0.5)),
-                "cpu_ms": millis(quantile(row.cpu.clone(), 0.5)),
+                "warm_p50_ms": millis(row.times.p50()), "cpu_ms": millis(row.times.cpu_p50()),
+                "beside_p50_ms": row.beside.as_ref().map(|times| millis(times.p50())),
+                "beside_cpu_ms": row.beside.as_ref().map(|times| millis(times.cpu_p50())),
             })
         };
-        self.0.iter().map(row).collect()
+        self.rows.iter().map(row).collect()
+    }
+}
+
+impl Times {
+    /// Calls a route of a process, each time about another user.
+    async fn measure(
+        route: Route,
+        process: &mut Process<'_>,
+        store: &SessionStore,
+        world: &World,
+    ) -> Result<Self> {
+        let mut times = Self::default();
+        for _ in 0..CALLS {
+            let event = route.event(&User::sign_in(store).await?, world);
+            let (wall, cpu, answer) = process.call_with(&event).await?;
+            check(&answer)?;
+            times.wall.push(wall);
+            times.cpu.push(cpu);
+        }
+        Ok(times)
+    }
+
+    fn p50(&self) -> Duration {
+        quantile(self.wall.clone(), 0.5)
+    }
+
+    fn cpu_p50(&self) -> Duration {
+        quantile(self.cpu.clone(), 0.5)
     }
 }
 
@@ -78,21 +131,27 @@ impl Row {
     async fn measure(
         route: Route,
         process: &mut Process<'_>,
+        other: Option<&mut Process<'_>>,
         counter: &Counter,
         world: &World,
     ) -> Result<Self> {
         let store = counter.service.store();
         let event = route.event(&User::sign_in(store).await?, world);
         let (calls, read_units, write_units) = counter.count(event).await?;
-        let (mut times, mut cpu) = (Vec::new(), Vec::new());
-        for _ in 0..CALLS {
-            let event = route.event(&User::sign_in(store).await?, world);
-            let (time, cpu_time, answer) = process.call_with(&event).await?;
-            check(&answer)?;
-            times.push(time);
-            cpu.push(cpu_time);
-        }
-        Ok(Self { route: route.name(), calls, read_units, write_units, times, cpu })
+        let times = Times::measure(route, process, store, world).await?;
+        let beside = match other {
+            // An older build does not know every route.
+            Some(other) => Times::measure(route, other, store, world).await.ok(),
+            None => None,
+        };
+        Ok(Self { route: route.name(), calls, read_units, write_units, times, beside })
+    }
+
+    fn text(&self) -> String {
+        let Self { route, calls, read_units, write_units, times, beside } = self;
+        let cells = |times: &Times| format!("{} | {}", ms(times.p50()), ms(times.cpu_p50()));
+        let (own, beside) = (cells(times), beside.as_ref().map_or_else(|| "- | -".into(), cells));
+        format!("| `{route}` | {calls} | {read_units} | {write_units} | {own} | {beside} |\n")
     }
 }
 

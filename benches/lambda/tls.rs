@@ -27,7 +27,7 @@ const SYSTEM_ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki
 pub struct Trust {
     /// The test CA and with it the system's roots: loading those is a part of a real cold start.
     pub all_roots: PathBuf,
-    /// The test CA alone, for runtimes that bring roots of their own.
+    /// Only the test CA, for runtimes that bring roots of their own.
     pub test_root: PathBuf,
 }
 

@@ -76,7 +76,7 @@ impl Command {
                 Long("data") if !token => stack.data = Some(parser.value()?.string()?),
                 Long("release") if !token => stack.release = true,
                 Long("concurrency") if !token => stack.concurrency = parser.value()?.parse()?,
-                other => return Err(format!("{}; --help shows what there is", other.unexpected()).into()),
+                other => return Err(format!("{}; --help lists the options", other.unexpected()).into()),
             }
         }
         match (token, user) {

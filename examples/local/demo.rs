@@ -25,7 +25,7 @@ const MAC: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/6
 const LOST_LAPTOP: &str = "01980000-0000-7000-8000-000000000074";
 /// This one is live at the start.
 pub const OFFICE_PC: &str = "01990000-0000-7000-8000-000000000074";
-/// So is this one.
+/// This one is live too.
 pub const PHONE: &str = "019a0000-0000-7000-8000-000000000074";
 
 /// When the token of the phone was issued, and when it expires: 2025-10-20 and 2100-01-01.

@@ -170,7 +170,7 @@ its token, which carries no session id; the PC's token carries one.
   curl -H \"Authorization: Bearer $PHONE\" {url}/sessions/current
   # the admin ends its session
   curl -X DELETE -H \"Authorization: Bearer $ADMIN\" '{url}/sessions/user/74/session/{phone}?reason=lost+phone'
-  # the phone is out, and its token signs in nowhere again
+  # the phone is signed out, and its token cannot sign in again
   curl -H \"Authorization: Bearer $PHONE\" {url}/sessions/current
   curl -X POST -H \"Authorization: Bearer $PHONE\" {url}/sessions/create
 

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub async fn serve(listener: TcpListener, api: String) {
     loop {
         let Ok((connection, _)) = listener.accept().await else {
-            // Out of file handles, most likely, and some will come back.
+            // Probably no file handle is free. Some will be free soon.
             sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -58,7 +58,8 @@ async fn answer(mut connection: TcpStream, api: &str) -> std::io::Result<()> {
     connection.shutdown().await
 }
 
-/// The request up to its empty line. To the end of it, or closing would reset the connection under the answer.
+/// The request up to its empty line. It is read to its end, because closing would otherwise
+/// reset the connection before the answer arrives.
 async fn head(connection: &mut TcpStream) -> std::io::Result<String> {
     let mut head = Vec::new();
     let mut limited = connection.take(REQUEST_MAX);
@@ -66,7 +67,7 @@ async fn head(connection: &mut TcpStream) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// Where the service is, and whom one can be; the tokens are new each time.
+/// Where the service is, and the demo users to choose from. The tokens are new each time.
 fn demo_json(api: &str) -> String {
     let pick =
         |label: &str, about: &str, token: String| json!({"label": label, "about": about, "token": token});

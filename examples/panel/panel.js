@@ -4,7 +4,7 @@
 const PAGE = 20;
 /** The most that the service puts on a page. */
 const PAGE_MAX = 100;
-/** The most users of whom the service sums up the sessions in one answer. */
+/** The most users in one summary. */
 const SUMMARY_MAX = 50;
 /** The most users whose sessions the service ends with one request. */
 const END_MAX = 100;
@@ -142,7 +142,7 @@ async function summaries(users, signal) {
 
 // ---------------------------------------------------------------- whose sessions
 
-/** The known users but oneself, whom the service takes elsewhere. A panel with a directory would list that. */
+/** The known users except the caller, because one's own sessions have other routes. A panel with a directory would list that. */
 const everybody = {
   title: "Known users",
   users: () => demo.users.filter((user) => user !== String(claims().sub)),
@@ -160,7 +160,7 @@ function ofUser(user) {
     allLabel: "End all",
     endLabel: () => "End",
     empty: `User ${user} is not signed in anywhere.`,
-    // What would end is the service's word, at this moment.
+    // The service says what would end at this moment.
     wouldEnd: async () => (await call("DELETE", `${list}?dry_run=true`)).body.sessions,
     ask: (count) => `End ${sessionCount(count)} of user ${user}?`,
     confirm: (count) => `End ${sessionCount(count)}`,
@@ -182,7 +182,7 @@ const mine = {
   wouldEnd: async () => (await call("GET", mine.list)).body.filter((session) => !session.is_current),
   ask: (count) => `Sign out on ${count === 1 ? "1 other device" : `${count} other devices`}?`,
   confirm: () => "Sign out everywhere else",
-  nothing: "You are signed in on this device alone.",
+  nothing: "You are signed in only on this device.",
   warning: "This device stays signed in. These are signed out at once:",
 };
 
@@ -221,13 +221,13 @@ async function loadDemo() {
   }
 }
 
-/** Leaves for good: the next one to sign in starts at home. */
+/** Signs out. The next user starts on the first page. */
 function signOut(why) {
   history.replaceState(null, "", "#/");
   leave(why);
 }
 
-/** Forgets the token, says `why`, and stays where it is: whoever signs in again goes on from there. */
+/** Forgets the token, says `why`, and stays on the page, so that the next sign-in continues there. */
 function leave(why = "") {
   token = null;
   sessionStorage.removeItem("token");
@@ -398,7 +398,7 @@ function wait(into, text) {
   into.replaceChildren(paragraph(text, "state"));
 }
 
-/** Does it, or says in its place why it could not be done; whether it was done. */
+/** Does it, or says in its place why it could not be done. Returns whether it was done. */
 async function attempt(into, signal, work) {
   try {
     await work();
@@ -651,7 +651,7 @@ function done(outcome) {
   $("view-title").focus();
 }
 
-/** Asks before something ends, naming what; stays open with the reason when it fails. */
+/** Shows what will end and asks. If it fails, the dialog stays open with the reason. */
 async function ask(question) {
   asked = question;
   describe(question);

@@ -59,7 +59,7 @@ impl Claims {
         }
     }
 
-    /// Checks that API Gateway, which hands every claim over as text, says the same of this one.
+    /// Checks that API Gateway passed on the same value of this claim. It passes on every claim as text.
     pub fn check_same(&self, name: &str, gateway: &HashMap<String, String>) -> Result<(), AuthError> {
         let same = match (self.0.get(name), gateway.get(name)) {
             (Some(claim), Some(text)) => is_written(claim, text),

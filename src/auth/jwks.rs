@@ -16,14 +16,14 @@ const RSA_BITS_MAX: usize = 8192;
 /// The largest public exponent that ring verifies with.
 const RSA_EXPONENT_MAX: u64 = (1 << 33) - 1;
 
-/// The members that only private keys have (RFC 7518 section 6). Keys of kinds to come call theirs `priv`.
+/// The members that only private keys have (RFC 7518 section 6). Newer kinds of keys call theirs `priv`.
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"];
 
 /// The public keys that tokens are verified with.
 #[derive(Clone, Debug)]
 pub struct PublicKeys(pub(super) Vec<Key>);
 
-/// A JWK Set that must not be started with. The messages contain no part of a key.
+/// A JWK Set that cannot be used. The messages contain no part of a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
     /// The text is not a JWK Set.
@@ -37,7 +37,7 @@ pub enum JwksError {
         /// Why it must not be there.
         why: &'static str,
     },
-    /// There is no key, or each was ignored.
+    /// The set has no key, or all its keys were ignored.
     #[error("JWKS has no key that verifies ES256, RS256 or EdDSA (Ed25519) signatures")]
     NoKey,
 }
@@ -195,7 +195,7 @@ mod tests {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// A public key of this kind; what its numbers are does not matter at the start.
+    /// A public key of this kind. The values of its numbers do not matter here.
     fn jwk(kind: &str, more: Value) -> Value {
         let number = encoded(&[0xab; 32]);
         let mut jwk = match kind {
@@ -304,7 +304,7 @@ mod tests {
         let cases = [
             jwk("RSA", json!({"use": "enc"})),
             jwk("EC", json!({"use": null})),
-            // However short it is.
+            // A key that is too short is ignored here too.
             jwk("RSA", json!({"use": "enc", "n": "AQAB"})),
             jwk("EC", json!({"key_ops": ["deriveKey"]})),
             jwk("EC", json!({"key_ops": []})),

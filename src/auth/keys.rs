@@ -69,7 +69,7 @@ impl Keys {
         Err(AuthError::Invalid(refusal))
     }
 
-    /// The keys that may have signed the token. Without a `kid` each may have.
+    /// The keys that may have signed the token. Without a `kid`, any key may have signed it.
     fn for_token(&self, header: &Header) -> impl Iterator<Item = &Key> {
         let (keys, kid) = match self {
             Self::Hs256(keys) => (keys, None),

@@ -26,7 +26,7 @@ pub struct Caller {
     /// The digest of what the token's signature covers.
     pub token: Digest,
     /// When the token was issued (`iat`), in whole seconds, rounded down. `None` when the token does not say it, or says
-    /// a time that is over a minute ahead: then it cannot be held against anything.
+    /// a time that is over a minute ahead, which proves nothing.
     pub issued_at: Option<i64>,
     /// When the token expires (`exp`), in whole seconds, rounded up.
     pub expires_at: i64,
@@ -43,7 +43,7 @@ impl Caller {
 /// The role of a caller, as far as the token says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenRole {
-    /// None of those below.
+    /// Any other role, or none.
     User,
     /// `ADMIN_ROLE`
     Admin,

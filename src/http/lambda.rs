@@ -44,9 +44,9 @@ struct AuthorizerFields {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum EventAnswer {
-    /// To a request.
+    /// The answer to a request.
     Response(Box<ApiGatewayV2httpResponse>),
-    /// To an authorizer's question.
+    /// The answer to an authorizer's question.
     Authorizer(AuthorizerAnswer),
 }
 

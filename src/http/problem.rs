@@ -227,7 +227,7 @@ impl Problem {
         self.code
     }
 
-    /// Writes the problem to the log. Only the edge of the service does this, so each problem is logged once.
+    /// Writes the problem to the log. Only the last step of a request calls this, so each problem is logged once.
     pub(super) fn log(&self) {
         let (code, status) = (self.code.as_str(), self.code.status().as_u16());
         match &self.cause {

@@ -22,7 +22,7 @@ use crate::session::{Clock, Digest, EndReason, Note, SessionId, Termination, Tim
 /// The header in which a client names its own session.
 const SESSION_HEADER: &str = "x-session-id";
 
-/// The header by which a repeat of a service's sign-in is known.
+/// The header that identifies a repeat of a service's sign-in.
 const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 
 /// The longest body, in bytes. A sign-in has a few hundred.
@@ -69,8 +69,7 @@ impl<'r> RequestContext<'r> {
     }
 
     /// The last moment at which a round of calls may start, when a round takes `round` at most: later ones might not end
-    /// before Lambda ends the invocation. It is `None` when the runtime does not say when that is, as some local
-    /// runtimes do not.
+    /// before Lambda ends the invocation. It is `None` when the runtime sends no deadline, as some local runtimes do.
     pub(super) fn last_start(&self, round: Duration) -> Option<Instant> {
         let deadline = i64::try_from(self.request.lambda_context_ref()?.deadline).ok()?;
         if deadline <= self.now.timestamp_millis() {
@@ -85,14 +84,14 @@ impl<'r> RequestContext<'r> {
         &self.caller.user_id
     }
 
-    /// The termination of what an admin or a service ends.
+    /// The termination of a session that an admin or a service ends.
     pub(super) fn revocation(&self, note: Option<Note>) -> Termination {
         let by_service = self.is_service();
         let reason = if by_service { EndReason::RevokedByService } else { EndReason::RevokedByAdmin };
         self.termination(reason, note)
     }
 
-    /// The termination of what this caller ends.
+    /// The termination of a session that this caller ends.
     pub(super) fn termination(&self, reason: EndReason, note: Option<Note>) -> Termination {
         Termination { at: self.now, by: Some(self.user().clone()), reason, note }
     }
@@ -175,7 +174,7 @@ impl<'r> RequestContext<'r> {
         self.json_body_up_to(BODY_MAX)
     }
 
-    /// The same, of a body of at most `max` bytes.
+    /// The JSON object in a body of at most `max` bytes.
     pub(super) fn json_body_up_to(&self, max: usize) -> Result<Map<String, Value>, Problem> {
         match self.json_text(max)? {
             [] => Ok(Map::new()),

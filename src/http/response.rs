@@ -81,7 +81,7 @@ pub(super) struct SessionView<'a> {
     receipt: Option<Receipt>,
 }
 
-/// The people for whom a session is shown.
+/// The people who see a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Audience {
     /// The user who owns the session. What an admin or a service wrote about its end, and who they are, is hidden.
@@ -121,7 +121,7 @@ impl<'a> SessionView<'a> {
         }
     }
 
-    /// The same, with the answer to whether the request comes from this session.
+    /// The same view, which also says whether the request comes from this session.
     pub(super) fn current(self, is_current: bool) -> Self {
         Self { is_current: Some(is_current), ..self }
     }

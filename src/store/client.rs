@@ -26,7 +26,7 @@ pub async fn from_environment(timeouts: &Timeouts) -> Client {
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_with_resolver(SharedLookup::default());
     let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(OnDemand(http_client));
-    // The SDK's default takes these keys first too, but makes clients for all other places where keys may be.
+    // The SDK's default takes these keys first too, but also makes a client for each other place that may hold keys.
     let environment = EnvironmentVariableCredentialsProvider::new();
     let loader = match environment.provide_credentials().await {
         Ok(_) => loader.credentials_provider(environment),
@@ -35,8 +35,8 @@ pub async fn from_environment(timeouts: &Timeouts) -> Client {
     from_sdk_config(&loader.load().await, timeouts)
 }
 
-/// An HTTP client that parses the system's root certificates once, for the first call. Without it, they are parsed once
-/// more for every client of the SDK that is made, as a check.
+/// An HTTP client that parses the system's root certificates once, for the first call. Without it, the SDK parses them
+/// again for each client that it makes, as a check.
 #[derive(Debug)]
 struct OnDemand(SharedHttpClient);
 

@@ -56,8 +56,8 @@ impl SessionStore {
         let mut backoff = Backoff::start(self.timeouts.chain);
         let mut receipt = termination.clone();
         let mut outcome = self.write_receipt(user, id, &receipt, self.live_session_update(&receipt)).await?;
-        // A session that has expired by the clock gets the receipt of that. It is written too: an activity that is under
-        // way could make the session live again otherwise.
+        // A session that has expired by the clock gets the receipt `expired`. It is written too, because an activity that
+        // is being written could make the session live again.
         while let Outcome::Refused(open) = &outcome
             && open.terminated.is_none()
         {

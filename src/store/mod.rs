@@ -49,7 +49,7 @@ pub struct SessionStore {
 pub struct UserSessions {
     /// The profile; `None` for a user without a record.
     pub profile: Option<Profile>,
-    /// The sessions that nobody has ended in writing, newest first. Some may have expired: ask each.
+    /// The sessions without a receipt in the table, newest first. Some may have expired.
     pub open: Vec<Session>,
 }
 
@@ -120,8 +120,8 @@ impl SessionStore {
     }
 
     /// Reads the profile and the open sessions of a user with one strongly consistent query on the index. Its cost
-    /// follows the open sessions, and not the history. The profile comes first: a change that comes between two pages has
-    /// raised the version then, and no transaction on the version that was read succeeds.
+    /// follows the open sessions, and not the history. The profile comes first: a change between two pages raises
+    /// the version, so that a transaction on the version that was read fails.
     ///
     /// # Errors
     /// [`StoreError`] when any part could not be read. The answer is never partial.
@@ -233,8 +233,8 @@ impl SessionStore {
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);
         let get = get.set_key(Some(key(user, sk))).return_consumed_capacity(ReturnConsumedCapacity::Total);
         let answer = get.send().await.map_err(|error| StoreError::from_sdk("GetItem", error))?;
-        // "No such item" is an answer without an item. What tells it from an answer that was cut short is the
-        // capacity, which DynamoDB always sends when it is asked to.
+        // "No such item" is an answer without an item. Only the capacity shows that the answer
+        // was not cut short. DynamoDB always sends it when it is asked to.
         if answer.item.is_none() && answer.consumed_capacity.is_none() {
             return Err(StoreError::Incomplete { operation: "GetItem", part: "its consumed capacity" });
         }

@@ -26,8 +26,8 @@ pub enum TokenSession {
 
 impl SessionStore {
     /// Reads the sessions of a caller and decides which of them the token belongs to: the one that its `sid` names, or
-    /// else the one that was opened with it. A token with a `sid` costs one query; a token without costs one read of
-    /// its binding more, at the same time.
+    /// else the one that was opened with it. A token with a `sid` costs one query; a token without costs one more
+    /// read, of its binding, at the same time.
     ///
     /// # Errors
     /// [`StoreError`] when any part could not be read.

@@ -246,7 +246,7 @@ impl SessionStore {
         put.map(Some).map_err(|error| StoreError::Refused { operation: "Put", source: error.into() })
     }
 
-    /// Writes a session that was not there, or one that is as it was `seen`.
+    /// Writes a new session, or one that has not changed since it was `seen`.
     pub(super) fn put_session(&self, session: &Session, seen: Option<&Session>) -> Result<Put, StoreError> {
         let put = Put::builder().table_name(&self.table).set_item(Some(encode(session, &self.policy)));
         let put = match seen {
@@ -297,7 +297,7 @@ fn is_in_a_transaction(error: &UpdateFailure) -> bool {
 const RACES: [&str; 4] =
     ["ConditionalCheckFailed", "ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"];
 
-/// The same reasons, and the one for a history that fills a partition. Trying again is right after some of the history
+/// The same reasons, and one more: the history fills a partition. Trying again is right after some of the history
 /// was deleted.
 const FULL: [&str; 5] = [RACES[0], RACES[1], RACES[2], RACES[3], "ItemCollectionSizeLimitExceeded"];
 

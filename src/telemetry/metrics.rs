@@ -47,7 +47,7 @@ fn line(counts: &Counts, function: &str, version: &str, now: Timestamp) -> Strin
     serde_json::to_string(&Line { aws, function, version, counts }).unwrap_or_default()
 }
 
-/// What tells CloudWatch the metrics with these dimensions; `None` when there are no such metrics.
+/// Describes the metrics with these dimensions to CloudWatch; `None` when there are no such metrics.
 fn directive<'a>(
     dimensions: &'static [&'static str],
     names: Vec<&'a Cow<'static, str>>,

@@ -120,7 +120,7 @@ test("an ending asked for with an expired token happens after the renewal", asyn
   assert.deepEqual(await admin.list("92"), []);
 });
 
-test("where no fresh token is to be had the admin is signed out", async () => {
+test("without a fresh token the admin is signed out", async () => {
   const admin = client(token("1", EXPIRED));
   assert.deepEqual(await admin.list("74"), { error: "The token has expired" });
   assert.equal(stub.asked, 1);

@@ -83,7 +83,7 @@ async function until(holds) {
 
 const rows = (locator, count) => until(async () => (await locator.count()) === count);
 
-/** The same state by day and by night, on a desk and on a phone; all of it must be accessible. */
+/** The same state in light and dark colours, on a wide and a narrow screen. All of it must be accessible. */
 async function pictures(name) {
   for (const [size, viewport] of [["wide", WIDE], ["narrow", NARROW]]) {
     await page.setViewportSize(viewport);
@@ -112,7 +112,7 @@ function answerOnce(status, json) {
   return page.route(`${API}/**`, (route) => route.fulfill({ status, json, headers }), { times: 1 });
 }
 
-/** What a closed question was still waiting for does not show up in the next one. */
+/** A late answer for a closed dialog does not appear in the next dialog. */
 async function lateAnswer() {
   let go;
   const wait = new Promise((done) => (go = done));
@@ -124,7 +124,7 @@ async function lateAnswer() {
   go();
   await until(() => waiting.size === 0);
   await page.unroute("**/*dry_run=true");
-  // Once more around the page's event loop, for what the answer sets off.
+  // Waits one turn of the event loop, so that the page has handled the answer.
   await page.evaluate(() => new Promise((done) => setTimeout(done)));
   assert.equal(await text("#dialog-title"), "End the session on Firefox on Linux?");
   assert.equal(await page.locator("#dialog-list li").count(), 1);
@@ -505,7 +505,7 @@ try {
   });
 
   await step(
-    "who is no admin is refused, stays signed in and is led on",
+    "a user who is not an admin is refused, stays signed in and gets a link",
     async () => {
       await signInWith(token("75"));
       await see("You are not signed in on any device.");

@@ -9,7 +9,7 @@ export const PANEL = process.env.PANEL_URL;
 /** A package that .ci/browser installed. */
 export const installed = createRequire(new URL("../../target/browser/", import.meta.url));
 
-/** Chromium, which asks nobody but the hosts of its pages. */
+/** Chromium, which sends requests only to the hosts of its pages. */
 export function launch() {
   return installed("playwright-core").chromium.launch({
     executablePath: "/usr/bin/chromium",

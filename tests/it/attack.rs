@@ -9,12 +9,13 @@ use std::sync::LazyLock;
 
 use crate::support::*;
 use serde_json::json;
+use sessions::http::problem::Code;
 
 const LIST: &str = "/sessions/user/74";
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 const NEVER: &str = "01900000-0000-7000-8000-000000000000";
 
-/// What an attempt comes to: `None` is a success, `Some` the code of the refusal.
+/// The outcome of an attempt: `None` is a success, `Some` the code of the refusal.
 type Outcome = Option<&'static str>;
 
 const MALFORMED: Outcome = Some("token_malformed");
@@ -22,19 +23,13 @@ const INVALID: Outcome = Some("token_invalid");
 const EXPIRED: Outcome = Some("token_expired");
 const NO_USER: Outcome = Some("token_names_no_user");
 
-/// The status that each code stands for.
+/// The status of a code.
 fn status(code: &str) -> u64 {
-    match code {
-        "admin_only" | "service_only" => 403,
-        "session_not_found" | "route_not_found" => 404,
-        "method_not_allowed" => 405,
-        "current_session_unknown" => 409,
-        code if code.starts_with("bad_") || code == "own_sessions" => 400,
-        _ => 401,
-    }
+    let code = Code::ALL.iter().find(|each| each.as_str() == code).unwrap();
+    code.status().as_u16().into()
 }
 
-/// What is between the bars of a list.
+/// The texts between the `|` characters of a list.
 fn listed(list: &str) -> impl Iterator<Item = &str> {
     list.split('|').map(str::trim)
 }

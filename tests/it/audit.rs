@@ -1,5 +1,5 @@
-//! The log: one audit line for each sign-in, ending, look of an admin and refused attempt, with who, whose, which and why,
-//! and nothing that must not be there.
+//! The log: one audit line for each sign-in, ending, view of an admin and refused attempt. It says who did
+//! what to which session and why, and holds nothing secret.
 
 use crate::support::log::Log;
 use crate::support::*;

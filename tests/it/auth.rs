@@ -91,7 +91,7 @@ fn caller(extra: &[(&str, &str)], token: &str) -> Caller {
 }
 
 #[test]
-fn a_back_ends_role_is_one_that_is_set_and_the_admins_comes_first() {
+fn the_role_of_back_ends_comes_from_the_settings_and_the_admins_comes_first() {
     let role =
         |role: Value, settings: &[(&str, &str)]| caller(settings, &sign(&with(json!({"role": role})))).role;
     let backend = [("SERVICE_ROLE", "back end")];
@@ -126,7 +126,7 @@ fn a_token_is_known_by_what_its_signature_covers() {
     let signer = Signer::p256();
     let jwks = keys::set(&[signer.jwk(json!({}))]);
     let claims = with(json!({"iss": keys::ISSUER, "aud": keys::AUDIENCE})).to_string();
-    // Each ECDSA signature is another one.
+    // Each ECDSA signature is different.
     let (one, two) = (signer.token(None, &claims), signer.token(None, &claims));
     assert_ne!(one, two);
     let digest = |token: &str| caller(&keys::settings(&jwks), token).token;

@@ -94,7 +94,7 @@ async fn the_token_that_opened_a_session_is_allowed_and_an_unbound_one_is_not() 
 }
 
 #[tokio::test]
-async fn the_role_is_the_one_that_counts_here() {
+async fn the_role_follows_the_setting_role_source() {
     for (source, in_table, in_token, role) in [
         ("token", None, Some("admin"), "admin"),
         ("token", Some("admin"), None, "user"),
@@ -128,7 +128,7 @@ async fn a_service_is_allowed_without_a_session() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_no_good_is_denied() {
+async fn an_invalid_token_is_denied() {
     let service = Service::start().await;
     let id = open(&service, "74").await;
     let good = token_of("74", None, &id);

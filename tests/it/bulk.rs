@@ -104,7 +104,7 @@ async fn the_sessions_of_many_users_end_with_one_reason() {
                 (&json!(reason), &by, &json!("laptops lost"))
             );
         }
-        // Tokens that have opened nothing yet are out too, also those of a user without sessions.
+        // Tokens that have opened nothing yet are refused too, also those of a user without sessions.
         let issued = |user: &str| {
             let claims = json!({"sub": user, "iat": service.now.timestamp(), "exp": START + 9_000});
             token::sign(&json!({"alg": "HS256"}), &claims, token::SECRET)
@@ -130,7 +130,7 @@ async fn a_dry_run_ends_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_exactly_right_ends_nothing() {
+async fn a_wrong_request_ends_nothing() {
     let service = scene().await;
     let ids = |count: usize| (100..100 + count).collect::<Vec<_>>();
     let bad_bodies = [
@@ -182,7 +182,7 @@ async fn what_is_not_exactly_right_ends_nothing() {
     end(&service, &gone, json!({"user_ids": [74]})).await.problem(401, "session_ended");
     assert_eq!(live(&service, &["74", "75"]).await, [2, 1]);
     let of_a_service = end(&service, &service_token(), json!({"user_ids": ["backend", 1]})).await;
-    assert_eq!(of_a_service.ok()["revoked"], 0, "a service may end its own, of which it has none");
+    assert_eq!(of_a_service.ok()["revoked"], 0, "a service may name itself, and has no sessions");
     let hundred = ids(100).into_iter().chain(ids(100)).collect::<Vec<_>>();
     assert_eq!(end(&service, &admin_token(), json!({"user_ids": hundred})).await.ok()["revoked"], 0);
 }
@@ -220,7 +220,7 @@ async fn a_whole_number_may_have_a_fraction_of_zero() {
 }
 
 #[tokio::test]
-async fn the_longest_ids_of_as_many_users_as_may_be_fit_into_a_body() {
+async fn a_body_can_hold_the_longest_ids_of_100_users() {
     let service = Service::start().await;
     let ids: Vec<String> = (0..100).map(|number| format!("{number:0255}")).collect();
     let body = json!({"user_ids": ids, "dry_run": true});

@@ -1,5 +1,5 @@
-//! The function's process, killed at every boundary of its writes. What a transaction does it does whole or not at all,
-//! and the client's next try, in another process, heals what is half done.
+//! The function's process, killed at every boundary of its writes. A transaction is done completely or not at all,
+//! and the client's next try, in another process, completes what is half done.
 
 use std::sync::Arc;
 
@@ -29,14 +29,14 @@ enum Boundary {
     Answered,
 }
 
-/// A request and what it is made in.
+/// A request, and the user's state before it.
 #[derive(Clone, Copy, Debug)]
 struct Scenario {
     name: &'static str,
     /// Whether the user has more sessions than fit into a transaction.
     many: bool,
     cap: usize,
-    /// A sign-in on this device; else an ending.
+    /// The device that signs in; `None` for an ending.
     signs_in: Option<&'static str>,
     /// Ends only the session of this device.
     one: Option<&'static str>,
@@ -128,7 +128,7 @@ async fn kill_at(boundary: Boundary, proxy: &Proxy, mut function: Runtime, event
     match boundary {
         Boundary::Answered => drop(function.invoke(event).await.unwrap()),
         Boundary::Told(call) => tokio::select! {
-            // After the last call the answer may be as fast.
+            // After the last call the answer may come first.
             _ = function.invoke(event) => {}
             () = proxy.answered(call + 1) => {}
         },

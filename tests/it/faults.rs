@@ -25,10 +25,10 @@ const AT_ONCE: usize = 16;
 /// How often the store makes one call, at the most.
 const ATTEMPTS: usize = 4;
 
-/// What a request with a fault in it comes to.
+/// The result of a request with a fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
-    /// The same as without: it was tried again.
+    /// The same answer as without the fault, because the call was repeated.
     Healed,
     /// 503: nothing is confirmed, try again.
     Unavailable,
@@ -38,7 +38,7 @@ enum Outcome {
 
 use Outcome::{Broken, Healed, Unavailable};
 
-/// What comes of a fault that strikes once, and of one that stays.
+/// The results of a fault that strikes once, and of one that stays.
 fn outcomes(fault: Fault) -> (Outcome, Outcome) {
     match fault {
         // The service is wrong: its request, its rights, its table, its credentials.
@@ -55,7 +55,7 @@ fn outcomes(fault: Fault) -> (Outcome, Outcome) {
         | Fault::Cancelled([_, "ItemCollectionSizeLimitExceeded"]) => (Unavailable, Unavailable),
         // What was done is unknown, and the time is up or the answer says no more.
         Fault::Stalled(_) | Fault::Empty(_) | Fault::Short => (Unavailable, Unavailable),
-        // The SDK does not try again what came back and was no answer.
+        // The SDK does not repeat a call whose answer cannot be read.
         Fault::NoHttp(_) | Fault::Garbage(_) => (Unavailable, Unavailable),
         _ => (Healed, Unavailable),
     }
@@ -349,7 +349,7 @@ fn cap(scenario: &Scenario) -> usize {
     settings(&Table::at(String::new()), scenario.settings).policy.max_sessions
 }
 
-/// Every fault at every call of a request that it can meet: once, and lasting where once is not enough to fail it.
+/// Every fault at every call of a request that it can meet: once, and always if once does not fail it.
 fn troubles(calls: &[String]) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     for fault in Fault::ALL {
@@ -397,7 +397,7 @@ async fn the_service_survives_every_fault_at_every_call_of_every_route() {
     assert!(bad.is_empty(), "{} went wrong:\n{}", bad.len(), bad.join("\n"));
 }
 
-/// A call that nobody answers, connections refused included.
+/// Nobody answers a call, or the connection is refused.
 #[tokio::test]
 async fn every_route_answers_503_without_a_database() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

@@ -1,5 +1,5 @@
-//! Whole events of any kind: whatever comes is answered, no answer is a failure of ours, and what always holds of
-//! sessions holds afterwards. `FUZZ_CASES` is their number; one that fails is printed as JSON, shrunk.
+//! Whole events of any kind: each is answered, no answer is a 5xx, and the invariants of sessions hold
+//! afterwards. `FUZZ_CASES` is their number; one that fails is printed as JSON, shrunk.
 
 mod life;
 mod plan;
@@ -25,7 +25,7 @@ const CASES: u32 = 3_500;
 /// With fewer than these a route may be missed by chance.
 const ENOUGH: u32 = 1_000;
 
-/// The events that some users live through until their sessions are checked and others take their place.
+/// After so many events the users' sessions are checked, and new users take over.
 const LIFE: usize = 200;
 
 thread_local! {
@@ -41,7 +41,7 @@ struct Fuzz {
     tally: Tally,
 }
 
-/// What came of it all.
+/// The results.
 #[derive(Debug, Default)]
 struct Tally {
     statuses: BTreeMap<u64, usize>,

@@ -197,7 +197,7 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
     proxy.take_calls();
     let one = format!("/sessions/user/74/session/{id}");
     let own = format!("/sessions/session/{id}");
-    // A token with a sid costs one query, whoever's it is; a token without costs a read of its binding more.
+    // A token with a sid costs one query for every caller. A token without costs one more read, of its binding.
     let cases: [(&str, &str, &str, &[&str]); 24] = [
         ("GET", "/sessions/user/74", &admin, &["GetItem", "Query", "Query"]),
         ("GET", "/sessions/user/74?include_inactive=true", &admin, &["GetItem", "Query", "Query"]),

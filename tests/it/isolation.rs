@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sessions::session::{EndReason, SessionId, Termination};
 
-/// The user about whom nobody may learn anything.
+/// The user who must stay hidden.
 const OTHER: &str = "75";
 
 /// Both settings of what a list of an unknown user answers.
@@ -81,7 +81,7 @@ impl Scene {
         items.items().iter().map(text).collect()
     }
 
-    /// The reasons in the other user's records; nothing stands for an open one.
+    /// The reasons in the other user's records. An empty text means an open session.
     async fn reasons(&self) -> BTreeSet<String> {
         let page = self.service.store().history(&user(OTHER), None, 100).await.unwrap();
         let reason =
@@ -89,7 +89,7 @@ impl Scene {
         page.sessions.into_iter().map(|session| reason(session.terminated)).collect()
     }
 
-    /// What a call shows to whoever sends it and to whoever watches the clock, with `name` taken out.
+    /// Everything that a caller can observe of a call, with `name` taken out.
     async fn seen(&self, call: Call, name: &str) -> Seen {
         self.proxy.take();
         let reply = call.send(&self.service).await;
@@ -129,7 +129,7 @@ fn without_values(value: &mut Value) {
     }
 }
 
-/// An id as good as any, of a session that never was.
+/// A valid id of a session that never existed.
 const NEVER: &str = "0dc1f000-0000-7000-8000-00000000dead";
 
 /// Every way to name a session: in the path, by user 74 for themself and by the admin for user 74 and for one

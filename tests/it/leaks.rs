@@ -120,7 +120,7 @@ impl Actor {
         self.call(&format!("{route}?reason={}", self.note.replace(' ', "%20")))
     }
 
-    /// What belongs to this actor and to whoever may see their sessions.
+    /// Texts that belong to this actor, and that those who may see the sessions see.
     fn own(&self) -> [&'static str; 3] {
         [self.address, self.device, self.note]
     }
@@ -174,7 +174,7 @@ impl Story {
     }
 }
 
-/// Everything that the routes do when they do it.
+/// Calls every route with success.
 async fn successes(story: &mut Story, service: &Service) {
     for actor in [&ADMIN, &OTHER, &USER] {
         story.goes_on(service, actor, actor.sign_in()).await;
@@ -219,7 +219,7 @@ async fn successes(story: &mut Story, service: &Service) {
     }
 }
 
-/// Everything that is refused, to a user who sends all there is to send.
+/// Everything that is refused, to a user who sends every kind of value.
 async fn refusals(story: &mut Story, service: &Service) {
     let claims = |more: Value| {
         let mut claims = json!({"sub": "74", "exp": START + 9_000_000_000});
@@ -326,7 +326,7 @@ async fn no_answer_log_line_or_metric_shows_a_secret() {
             }
         }
     }
-    // What may be seen was there to be seen.
+    // The owner and the admin do see these values, so the check above means something.
     for own in USER.own() {
         assert!(story.told.iter().any(|told| told.id == "74" && told.answer.contains(own)), "{own}");
         assert!(story.told.iter().any(|told| told.id == "1" && told.answer.contains(own)), "{own}");
@@ -399,7 +399,7 @@ fn the_check_finds_every_kind_of_secret() {
     assert_eq!((secrets.in_answer(&harmless), secrets.in_line(&harmless)), (None, None));
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn complaint(deed: impl FnOnce() + std::panic::UnwindSafe) -> String {
     let panic = catch_unwind(deed).expect_err("nothing was found");
     panic.downcast_ref::<String>().cloned().unwrap_or_default()

@@ -70,7 +70,7 @@ async fn the_read_units_of_a_list_follow_the_live_sessions() {
         service.sign_in("74", &format!("{device}")).await;
     }
     assert_eq!(list_units(&service).await, before);
-    assert_eq!(before, 2.0, "3 sessions and a profile are under 4 KB, and so are the admin's");
+    assert_eq!(before, 2.0, "3 sessions and a profile are under 4 KB, and so are the admin's items");
     let id = service.sign_in("74", "last").await.id;
     service.flush_metrics();
     service.delete(&format!("/sessions/user/74/session/{id}"), &admin).await.ok();
@@ -78,11 +78,12 @@ async fn the_read_units_of_a_list_follow_the_live_sessions() {
     assert_eq!(
         (&end["WriteUnits"], &end["ReadUnits"]),
         (&json!(2.0), &json!(1.0)),
-        "table and index, one each, and the admin's own sessions"
+        "one unit each for table and index, and one for the admin's own sessions"
     );
 }
 
-/// Prints the units of each kind of request, for the arithmetic in README: `cargo test --test it metrics -- --nocapture`.
+/// Prints the units of each kind of request, for the arithmetic in docs/deploy.md:
+/// `cargo test --test it metrics -- --nocapture`.
 /// Engines differ in what they charge a transaction for an index, so those are not asserted.
 #[tokio::test]
 async fn each_kind_of_request_has_a_fixed_cost() {

@@ -1,4 +1,4 @@
-//! Random lives of a user's sessions and tokens, on a real engine and in a model that is simple enough to be believed.
+//! Random lives of a user's sessions and tokens, on a real engine and in a simple model.
 
 use crate::support::*;
 use chrono::TimeDelta;

@@ -34,7 +34,7 @@ const ACTIVITY: &str = "POST /sessions/update-activity";
 /// openapi.yaml; places in it are JSON pointers.
 pub struct Document {
     root: Value,
-    /// Those that were needed: each takes a walk through the whole document.
+    /// The validators made so far. To make one, the whole document is read.
     validators: RefCell<HashMap<String, Validator>>,
 }
 
@@ -453,7 +453,7 @@ async fn successes_of_a_service(witness: &Witness) {
     witness.call(&service, USER_ACTIVITY, activity).await.problem(409, "session_already_ended");
 }
 
-/// Of what every route refuses in the same way.
+/// The refusals that are the same on every route.
 async fn refusals_of_every_route(witness: &Witness) {
     let service = Service::start().await;
     for route in ROUTES.iter().copied() {
@@ -600,7 +600,7 @@ async fn failures(witness: &Witness) {
     for route in ROUTES.iter().copied() {
         let call = || Call::good(route);
         witness.call(&broken, route, call()).await.problem(500, "internal_error");
-        // Side by side, since each tries again for a while.
+        // They run in parallel, because each retries for a while.
         let (down, call) = (down.clone(), call());
         waiting.spawn(async move { (route, call.send(&down).await) });
     }

@@ -310,7 +310,7 @@ async fn the_current_session_follows_sid_token_header_and_agent_in_that_order() 
 }
 
 #[tokio::test]
-async fn the_current_session_takes_no_word_but_the_token_s() {
+async fn only_the_token_decides_the_current_session() {
     let mut service = Service::start().await;
     let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 2));
     let (a, b) = (windows.sign_in(&mut service).await.id(), iphone.sign_in(&mut service).await.id());

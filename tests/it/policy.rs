@@ -1,4 +1,4 @@
-//! Least privilege: what the function calls is what its role allows, no more on either side.
+//! Least privilege: the function makes exactly the calls that its role allows.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
 
-/// An action and the resource it needs it on: `table` or `index/live`.
+/// An action and its resource: `table` or `index/live`.
 type Right = (String, String);
 
 fn right(action: &str, resource: &str) -> Right {

@@ -1,4 +1,4 @@
-//! Everything at once for one user: whoever looks, and whenever, sees the invariants hold.
+//! Many callers act for one user at the same time, and every read finds that the invariants hold.
 
 use std::collections::{HashMap, HashSet};
 use std::env;
@@ -16,7 +16,7 @@ const CAP: usize = 3;
 const TASKS: usize = 32;
 const ROUNDS: i64 = 8;
 
-/// The sessions whose ending was confirmed, with the receipt that whoever ended them got.
+/// The sessions whose ending was confirmed, with the receipt of each.
 #[derive(Clone, Default)]
 struct Ended(Arc<Mutex<HashMap<SessionId, Termination>>>);
 
@@ -212,7 +212,7 @@ async fn end_once(service: &Service, user_id: &str, end: LoopEnd, token: &str) {
     }
 }
 
-/// One user: clients loop create, all ends, and no token gets in any more.
+/// One user: clients loop create, all sessions end, and no token is accepted afterwards.
 async fn loop_round(service: Arc<Service>, round: usize) {
     let user_id = format!("loop-{round}");
     let (kind, end) = LOOPS[round % LOOPS.len()];

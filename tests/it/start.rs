@@ -1,4 +1,4 @@
-//! The cold start: what is read ahead, and that a start does not hang on it.
+//! The cold start: what is read ahead, and that a start does not depend on it.
 
 use std::time::Duration;
 

@@ -64,7 +64,7 @@ async fn the_same_device_keeps_its_session() {
     assert_eq!(ttl(&database, first.session.id).await, START + 1000 + (720 + 90 * 24) * 3600);
 }
 
-/// Signs a device in and copies its session until this many are live; the last moment of it.
+/// Signs a device in and copies its session until this many are live. Returns the time of the last session.
 async fn fill(store: &SessionStore, database: &Table, count: usize, from: i64) -> i64 {
     let end = from + (count - live(store, at(from)).await.len()) as i64;
     let id = sign_in(store, &format!("device {end}"), at(end)).await.session.id;
@@ -172,7 +172,7 @@ async fn every_end_all_raises_the_version_and_never_moves_the_cut_off_back() {
     assert_eq!(seen, [(1, 10), (2, 10), (3, 20)]);
 }
 
-/// As when the answer to a write is lost and the SDK writes again.
+/// This happens when the answer to a write is lost and the SDK writes again.
 #[tokio::test]
 async fn an_ending_that_finds_its_own_receipt_counts_as_the_first() {
     let (store, _) = store(3).await;
@@ -183,7 +183,7 @@ async fn an_ending_that_finds_its_own_receipt_counts_as_the_first() {
     }
 }
 
-/// As when the clocks of two processes differ.
+/// This happens when the clocks of two processes differ.
 #[tokio::test]
 async fn no_session_ends_before_it_began() {
     let (store, _) = store(3).await;
@@ -278,7 +278,7 @@ async fn a_racing_sign_in_is_completely_before_or_after_end_all() {
         for sign_in in &racing {
             assert!(
                 live.contains(&sign_in.id) != ended.contains(&sign_in.id),
-                "ended or live, not both, not neither"
+                "each session is either ended or live"
             );
             assert!(ended.contains(&sign_in.id) || sign_in.done > began, "before end-all began");
             assert!(live.contains(&sign_in.id) || sign_in.began < done, "after end-all was done");
@@ -286,7 +286,7 @@ async fn a_racing_sign_in_is_completely_before_or_after_end_all() {
             for earlier in earlier {
                 assert!(
                     !ended.contains(&sign_in.id) || ended.contains(&earlier.id),
-                    "one instant parts them"
+                    "one instant separates them"
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! What DynamoDB's TTL takes away, and when: swept for real, on the embedded engine's own clock.
+//! What DynamoDB's TTL deletes, and when. The embedded engine deletes it by its own clock.
 
 use crate::support::*;
 use chrono::TimeDelta;
@@ -45,7 +45,7 @@ async fn ttl_deletes_a_session_after_the_history_days_and_nothing_else() {
             .unwrap()
             .is_live_at(service.now, service.store().policy())
     );
-    // Its lifetime over, the other goes likewise; the profile stays for good.
+    // The other session is deleted after its lifetime too. The profile is never deleted.
     assert_eq!(left(3000 * DAY + 90 * DAY).await, [live]);
     assert_eq!(left(3000 * DAY + 90 * DAY + 3).await, []);
     assert!(service.store().profile(&user("74")).await.unwrap().is_some());

@@ -12,7 +12,7 @@ pub const SLOW: Duration = Duration::from_millis(1_200);
 pub enum Fault {
     /// 400 with this exception; the call did nothing.
     Refused(&'static str),
-    /// The transaction is cancelled for these reasons, one an action, the last for all further ones.
+    /// The transaction is cancelled for these reasons: one for each action, the last one for all further actions.
     Cancelled(&'static [&'static str]),
     /// 5xx with a JSON body.
     Failing(u16, &'static str),
@@ -39,9 +39,9 @@ pub enum Fault {
 /// Whether the engine has done what was asked when the fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Engine {
-    /// It has not: it never hears of it, or only afterwards where the call is late.
+    /// The engine has not done it.
     Unasked,
-    /// It has: the answer alone is lost.
+    /// The engine has done it. Only the answer is lost.
     Done,
 }
 
@@ -89,7 +89,7 @@ impl Fault {
         Self::Short,
     ];
 
-    /// Whether DynamoDB can answer a call of this name so. To a read it is all one whether the engine was asked.
+    /// Whether DynamoDB can answer a call of this name so. For a read it does not matter whether the engine was asked.
     pub fn can_meet(self, operation: &str) -> bool {
         let writes = matches!(operation, "TransactWriteItems" | "UpdateItem");
         match self {
@@ -124,7 +124,7 @@ impl Fault {
         }
     }
 
-    /// What comes back instead; `None` when that is nothing but the end of the connection.
+    /// What comes back instead; `None` when the connection only ends.
     /// `actions` is how many a transaction has, `answer` what the engine said if it was asked.
     pub(super) fn instead(self, actions: usize, answer: Option<&[u8]>) -> Option<Vec<u8>> {
         let json = |status, body: &Value| message(status, "application/x-amz-json-1.0", &body.to_string());
@@ -156,7 +156,7 @@ impl Fault {
     }
 }
 
-/// As DynamoDB says it.
+/// An error answer as DynamoDB sends it.
 pub(super) fn refusal(exception: &str, extra: Value) -> Value {
     let mut refusal =
         json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{exception}"), "message": exception});

@@ -1,4 +1,4 @@
-//! What Lambda is to a function: a process, and the Runtime API that the process asks for events.
+//! The part of Lambda: it starts the process, and serves the Runtime API that the process asks for events.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ pub struct Runtime {
 /// What a function answered, and when.
 #[derive(Debug)]
 pub struct Answer {
-    /// When it had asked for an event and was given this one.
+    /// When the function got the event.
     pub delivered: Instant,
     pub answered: Instant,
     pub body: Value,

@@ -43,8 +43,8 @@ use tokio::net::TcpListener;
 /// Names the engine of all tests when it is not the embedded one, such as `http://127.0.0.1:8100`.
 const ENDPOINT: &str = "TEST_DYNAMODB_ENDPOINT";
 
-/// When every test begins: 2040-01-01T00:00:00Z. To come, because an engine that sweeps by the real clock would
-/// otherwise take records away whose time has passed.
+/// When every test begins: 2040-01-01T00:00:00Z. This is in the future, because an engine that uses the real clock
+/// would otherwise delete records.
 pub const START: i64 = 2_208_988_800;
 
 /// Every route of the service, such as `GET /sessions/current`.
@@ -202,7 +202,7 @@ impl Service {
             .session
     }
 
-    /// Puts a session of user 74 into the table that cannot be read.
+    /// Writes a session of user 74 that cannot be read.
     pub async fn add_broken_session(&self) {
         let key = text("session#01900000-0000-7000-8000-000000000000");
         let put = self.client().put_item().table_name(&self.database.table).item("user_id", text("74"));
@@ -393,7 +393,7 @@ impl Reply {
         }
     }
 
-    /// The methods that a refused one's path takes.
+    /// The methods in the `Allow` header.
     fn allow(&self) -> &str {
         let allow = self.headers.get("allow").map(String::as_str).unwrap_or_default();
         let takes = ["GET", "POST", "DELETE", "GET, DELETE", "GET, POST, DELETE"];
@@ -458,7 +458,7 @@ impl Call {
         Self::new(method, path)
     }
 
-    /// The same, by a caller who may, with what the route cannot do without.
+    /// A call that succeeds: with a token that may use the route, and with all that the route needs.
     pub fn good(route: &str) -> Self {
         let token = token_for(route);
         match route {

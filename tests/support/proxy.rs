@@ -77,14 +77,14 @@ struct Shared {
 #[derive(Clone, Copy, Debug)]
 pub struct Trouble {
     pub fault: Fault,
-    /// So many of the calls that it can meet get through first.
+    /// How many such calls get through before it strikes.
     pub after: usize,
     /// Whether it strikes every call from then on, or one.
     pub lasts: bool,
 }
 
 impl Trouble {
-    /// What this call meets; counts it.
+    /// The trouble of this call, if any. It counts the call.
     fn meet(&mut self, operation: &str) -> Option<Fault> {
         if !self.fault.can_meet(operation) {
             return None;
@@ -165,7 +165,7 @@ impl Proxy {
         self.shared.struck.subscribe().wait_for(|struck| *struck).await.unwrap();
     }
 
-    /// Counts from here.
+    /// Forgets all earlier calls.
     pub fn forget(&self) {
         self.shared.calls.lock().unwrap().clear();
         self.shared.answered.send_replace(0);
@@ -176,12 +176,12 @@ impl Proxy {
         self.shared.answered.subscribe().wait_for(|answered| *answered >= calls).await.unwrap();
     }
 
-    /// New calls get through again; those that are stalled still are.
+    /// New calls get through again. Stalled calls stay stalled.
     pub fn heal(&self) {
         *self.shared.trouble.lock().unwrap() = None;
     }
 
-    /// Lets stalled calls go on, and waits until all calls have got where they can get.
+    /// Lets stalled calls go on, and waits until no call is under way.
     pub async fn settle(&self) {
         self.shared.stalled.send_replace(true);
         self.shared.under_way.subscribe().wait_for(|calls| *calls == 0).await.unwrap();

@@ -68,7 +68,7 @@ impl Secrets {
         self.add_secret("AWS session token", database.session_token.as_deref().unwrap_or_default());
     }
 
-    /// Everything in an event that is nobody's business.
+    /// Every private value in an event.
     pub fn add_event(&mut self, event: &Value) {
         let header = |name: &str| event["headers"][name].as_str();
         let token = header("authorization").and_then(|value| value.trim().split_once(' '));
@@ -190,7 +190,7 @@ fn note(query: &str) -> String {
     percent_decode_str(&note.replace('+', " ")).decode_utf8_lossy().trim().to_owned()
 }
 
-/// Whose event it is, by the claims that the tests use, be they true or not.
+/// Whose event it is, by the claims that the tests use, whether they are true or not.
 fn user(token: &str, event: &Value) -> Option<UserId> {
     let payload = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let payload = serde_json::from_slice::<Value>(&payload.unwrap_or_default()).unwrap_or_default();

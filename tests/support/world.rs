@@ -21,7 +21,7 @@ pub struct World {
 
 impl World {
     /// User 74 has an ended session and three live ones, or 101; user 1 has one, and the role in the table too.
-    /// What they did, they did from `start` on.
+    /// All of it happened at `start` or later.
     pub async fn new(start: Timestamp, many: bool) -> Self {
         let engine = database().await;
         let proxy = Proxy::before(&engine).await;

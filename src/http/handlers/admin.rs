@@ -1,4 +1,4 @@
-//! What admins, and some of it services, do with other users' sessions.
+//! What admins do with other users' sessions. Services may do some of it too.
 
 use std::slice;
 
@@ -119,7 +119,7 @@ impl App {
         }
     }
 
-    /// Why there was no session: there is no such user, where that counts, or no such session.
+    /// Why no session was found: the user is unknown, if the settings ask for that, or else the session is.
     pub(super) async fn no_such_session(&self, user: &UserId) -> Result<Problem, Problem> {
         let counts = self.unknown_users == UnknownUsers::NotFound;
         let unknown = counts && self.store.profile(user).await?.is_none();

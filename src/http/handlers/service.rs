@@ -45,7 +45,8 @@ fn ip_address(body: &mut Map<String, Value>) -> Result<Option<String>, Problem> 
     Ok(address.map(|address| address.to_string()))
 }
 
-/// What a repeat of this sign-in is known by: the service's own key, which means nothing for another service or user.
+/// The key that identifies a repeat of this sign-in. It is the service's own, and means nothing for another service or
+/// user.
 fn sign_in_key(request: &RequestContext<'_>, user: &UserId) -> SignInKey {
     let Some(key) = request.idempotency_key() else { return SignInKey::Nothing };
     let key = [request.user().as_str().as_bytes(), b"\0", key].concat();

@@ -1,4 +1,4 @@
-//! Texts that would be more than texts: in headers of answers, in lines of the log, on the screen of an admin.
+//! Texts that try to break headers of answers, lines of the log, or the admin's screen.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ const INJECTIONS: &[(&str, bool)] = &[
     ("é😀\u{fffd}", false),
 ];
 
-/// One that is as long as the gateway lets a header be.
+/// A text of the longest length that the gateway allows a header.
 fn long() -> (String, bool) {
     ("long ".repeat(2_000), false)
 }
@@ -33,7 +33,7 @@ fn injections() -> impl Iterator<Item = (String, bool)> {
     INJECTIONS.iter().map(|(text, refused)| (text.to_string(), *refused)).chain([long()])
 }
 
-/// Every character of it can be shown in a table without doing anything.
+/// Whether every character is harmless in a table.
 fn is_plain(text: &Value) -> bool {
     text.as_str().unwrap().chars().all(|c| !c.is_control() && !"\u{2028}\u{2029}\u{202e}\u{2066}".contains(c))
 }
@@ -172,7 +172,7 @@ async fn methods_hosts_and_schemes_inject_nothing() {
         ("PATCH", no_method),
         ("QUERY", no_method),
         ("$(id)", unread),
-        // lambda_http takes none for GET.
+        // lambda_http treats an empty method as GET.
         ("", None),
         (" GET", unread),
         ("GET ", unread),

@@ -14,7 +14,7 @@ const NOT_FOUND: Outcome = Some("session_not_found");
 
 const GOOD_USERS: &str = "74|%37%34|74;id=75|74,75|profile|*|$%7Bjndi:x%7D";
 
-/// Dots, slashes, other paths, control characters, other scripts, identity that are not visible, and broken UTF-8.
+/// Dots, slashes, other paths, control characters, other scripts, invisible characters and broken UTF-8.
 const BAD_USERS: &str = "|.|..|%2e%2e|%2E|%2F|74%2F|..%2Fcreate|74%2F..%2F75|%252F|%2537%2534|%5C..%5C\
     |session%2301900000-0000-7000-8000-000000000000|74%3Fcursor=|74%23|%00|74%00|74%0D%0ASet-Cookie:%20a=b\
     |74%09|74%20|+74%7F|%27%20OR%201=1|%EF%BC%97%EF%BC%94|%D9%A7%D9%A4|7%D0%A74|%E2%80%8F74|74%E2%80%AE\
@@ -41,7 +41,7 @@ async fn try_ids(service: &Service, method: &str, path: &str, ids: &str, outcome
         came_to(&call(id).send(service).await, outcome, &attempt);
         let decoded = percent_decode_str(id).decode_utf8_lossy().into_owned();
         let outcome = if decoded.contains('/') { NO_ROUTE } else { outcome };
-        // Call would take a path with a question mark apart.
+        // `Call` would split the path at a question mark.
         let call = call("x").with("/rawPath", json!(path.replace("{id}", &decoded)));
         let call = call.with("/pathParameters", json!({"id": decoded}));
         came_to(&call.send(service).await, outcome, &format!("{attempt}, decoded"));
@@ -53,7 +53,7 @@ async fn user_ids_are_decoded_once_and_validated() {
     let service = Service::start().await;
     try_ids(&service, "GET", "/sessions/user/{id}", GOOD_USERS, None).await;
     try_ids(&service, "GET", "/sessions/user/{id}", BAD_USERS, BAD_USER).await;
-    // No user has a session of this name, so that a good id is seen by what it does not find.
+    // No user has a session with this id, so a good user id gets 404 `session_not_found`.
     let end = format!("/sessions/user/{{id}}/session/{NEVER}");
     try_ids(&service, "DELETE", &end, GOOD_USERS, NOT_FOUND).await;
     try_ids(&service, "DELETE", &end, BAD_USERS, BAD_USER).await;
@@ -103,7 +103,7 @@ async fn a_path_has_one_spelling() {
         let decoded = Call::new("GET", path).with("/pathParameters", json!({"user_id": "74"}));
         came_to(&decoded.token(&admin_token()).send(&service).await, NO_ROUTE, path);
     }
-    // The path decides, not what the gateway took for its parameters, nor where else a path may stand.
+    // Only the path counts. The parameters of the gateway and paths in headers have no effect.
     let misled = Call::new("GET", "/sessions/user/1").with("/pathParameters", json!({"user_id": "74"}));
     came_to(&misled.token(&admin_token()).send(&service).await, Some("own_sessions"), "parameters");
     for header in ["x-original-url", "x-rewrite-url", "x-forwarded-prefix", "x-http-method-override"] {

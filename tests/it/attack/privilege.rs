@@ -1,4 +1,4 @@
-//! Users who would be admins, admins who are out, and others' sessions.
+//! Users who try to be admins, admins whose session has ended, and the sessions of others.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +14,7 @@ async fn admin_routes_are_for_admins_and_for_sessions_of_other_users() {
     let of_74 = token::token("74", Some("admin"), Some(&session), START + 100_000);
     let callers = [
         (user_token("75"), "admin_only"),
-        // To a user the own sessions are no exception.
+        // A user's own sessions are no exception.
         (user_token("74"), "admin_only"),
         (token::token("74", None, Some(&session), START + 100_000), "admin_only"),
         (token::token("74", Some("admin"), None, START + 100_000), "own_sessions"),
@@ -25,7 +25,7 @@ async fn admin_routes_are_for_admins_and_for_sessions_of_other_users() {
         for (token, code) in &callers {
             for query in ["", "?dry_run=true", "?include_inactive=true", "?role=admin", "?user_id=1"] {
                 let reply = Call::of(&format!("{route}{query}")).token(token).send(&service).await;
-                // Whoever may not use the route learns nothing of its parameters.
+                // A caller who may not use the route learns nothing about its parameters.
                 let code = if *code == "admin_only" || takes(route, query) { *code } else { "bad_parameter" };
                 came_to(&reply, Some(code), &format!("{route}{query}"));
                 let act = if route.starts_with("GET") { "view" } else { "end" };
@@ -148,7 +148,7 @@ async fn claims_that_nobody_verified_are_ignored() {
         let body = Call::new("GET", LIST).body(&text);
         came_to(&body.send(service).await, Some("token_missing"), "a body");
     }
-    // Nor do they add to what was verified.
+    // They also add nothing to what was verified.
     for (i, call) in spoofed().into_iter().enumerate() {
         let reply = call.token(&user_token("75")).send(&hs256).await;
         came_to(&reply, Some("admin_only"), &format!("attempt {i}, with a token"));

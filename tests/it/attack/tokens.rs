@@ -1,4 +1,4 @@
-//! Tokens that are forged, bent or in the wrong place.
+//! Tokens that are forged, changed or in the wrong place.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -13,7 +13,7 @@ use crate::support::log::Log;
 async fn the_header_of_a_token_cannot_choose_a_key_or_an_algorithm() {
     let service = Service::start().await;
     let cases = [
-        // Where a key might be fetched from, or which it might be, is never looked at.
+        // The service ignores members that name a key or its address.
         (
             None,
             r#"{"alg":"HS256","typ":"JWT"} | {"alg":"HS256","kid":"../../../../dev/null"}
@@ -81,7 +81,7 @@ async fn claims_of_the_wrong_type_are_refused() {
         more(&format!(r#","nbf":{}"#, START + 61), Some("token_not_yet_valid")),
         more(&format!(r#","nbf":{}.5"#, START + 60), Some("token_not_yet_valid")),
         more(&format!(r#","nbf":"{START}""#), MALFORMED),
-        // When a token was issued decides nothing, whatever it says.
+        // When a token was issued decides nothing until its user is signed out everywhere.
         more(&format!(r#","iat":{}"#, START + 1_000_000), None),
         // Two members with the same name are refused where the name is one of the RFC's own, else the last one
         // counts (RFC 7519 section 4 allows both).
@@ -336,7 +336,7 @@ async fn a_public_key_is_no_secret_to_sign_with() {
                 came_to(&service.get(LIST, &token).await, INVALID, &format!("{header} {secret:?}"));
             }
         }
-        // Nor does the secret of another mode count.
+        // The secret of another mode does not count either.
         came_to(&service.get(LIST, &signed(HEADER, &issued(""))).await, INVALID, "HS256");
     }
 }
@@ -433,7 +433,7 @@ async fn a_signature_is_the_one_that_the_key_makes() {
             ("the halves exchanged", [&bytes[half..], &bytes[..half]].concat()),
             ("the key", signer.public().to_vec()),
             ("the signature of another token", of_other),
-            // ASN.1, as everybody but JWS writes ECDSA signatures.
+            // ASN.1, in which standards other than JWS write ECDSA signatures.
             ("DER", der(&bytes[..half], &bytes[half..])),
         ];
         came_to(&service.get(LIST, &good).await, None, "as it is");
@@ -488,7 +488,7 @@ async fn a_key_for_something_else_verifies_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_of_the_issuer_for_others_is_none_of_ours() {
+async fn a_token_of_the_issuer_for_another_service_is_refused() {
     let signer = Signer::ed25519();
     let service = service_with_keys(&[signer.jwk(json!({}))]).await;
     let of = |issuer: &str, audience: &str| claims(&format!(r#","iss":"{issuer}","aud":"{audience}""#));
@@ -537,7 +537,7 @@ async fn behind_the_gateway_claims_have_the_types_that_the_token_gives_them() {
         (role(r#""admin""#), None),
         (role(r#"["admin"]"#), None),
         (role(r#"["user","admin"]"#), None),
-        // As text API Gateway makes one thing of these and of the two above.
+        // API Gateway writes these and the two above as the same text.
         (role(r#"["billing admin"]"#), no_admin),
         (role(r#""[admin]""#), no_admin),
         (role(r#""[user admin]""#), no_admin),
@@ -630,9 +630,9 @@ async fn behind_the_gateway_a_token_counts_when_it_is_the_one_that_was_verified(
 }
 
 #[tokio::test]
-async fn behind_the_gateway_a_token_stands_with_or_without_its_scheme_and_by_itself() {
+async fn behind_the_gateway_the_scheme_is_optional_and_there_is_one_token() {
     let service = Service::with(&[("AUTH_MODE", "gateway")]).await;
-    // The token that was verified is of a user; the forged one agrees with it but for the role.
+    // The token that was verified is of a user. The forged one differs only in the role.
     let (good, forged) = (gateway_token(&claims("").replace("admin", "user")), gateway_token(&claims("")));
     let seen = Some("admin_only");
     let cases = [

@@ -1,4 +1,4 @@
-//! Some users and their sessions: gives the events their names, and holds every answer against what always holds.
+//! Some users and their sessions: it gives the events their names, and checks every answer against the invariants.
 
 use chrono::TimeDelta;
 use std::collections::BTreeMap;
@@ -13,13 +13,13 @@ use sessions::session::{EndReason, SessionId, Termination};
 use super::plan::{AGENTS, Cut, Delivery, Pick, Plan, Proof};
 use crate::support::{self, Access, Call, ROUTES, Reply, START, Service, access, admin_token, token};
 
-/// The most sessions a user has, as the settings have it when nothing is set.
+/// The default of `MAX_SESSIONS`.
 const CAP: usize = 3;
 
 /// Where something panicked, and how often; caught panics are among them.
 pub static PANICS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
-/// Fails with why it must not be.
+/// The error says which invariant is broken.
 pub type Check = Result<(), String>;
 
 /// The two ways to verify tokens, on one table.
@@ -40,7 +40,7 @@ impl Stack {
         self.gateway.now = self.hs256.now;
     }
 
-    /// Sends an event; no answer may come from a panic but the one that says so.
+    /// Sends an event. After a panic the only allowed answer is `bad_event`.
     pub async fn send(&self, delivery: &Delivery, event: &str) -> Result<Reply, String> {
         let panics = || PANICS.lock().unwrap().values().sum::<usize>();
         let before = panics();
@@ -59,7 +59,7 @@ impl Stack {
             return Err(format!("{} {}", reply.status, reply.text));
         }
         if panics() > before && reply.body["code"] != "bad_event" {
-            return Err(format!("a panic, and no word of it: {}", reply.text));
+            return Err(format!("a panic without `bad_event`: {}", reply.text));
         }
         Ok(reply)
     }
@@ -231,7 +231,7 @@ impl Life {
         }
         for session in shown {
             let user = session["user_id"].to_string();
-            // A changed token may be one of a user who is none of ours.
+            // A changed token may name a user outside this test.
             if let Some(user) = self.users.iter().position(|known| *known == user.trim_matches('"')) {
                 self.note(Known { user, id: id(&session["id"])? }, session["is_active"] == true)?;
             }
@@ -316,7 +316,7 @@ fn put(document: &mut Value, at: &[String], value: Option<Value>) {
     }
 }
 
-/// Lambda delivers nothing but JSON: a cut that leaves none is not made.
+/// Lambda delivers only JSON, so a cut is skipped if the rest is not JSON.
 fn cut(event: String, cut: Option<&Cut>) -> String {
     let Some(Cut { at, length, scrap }) = cut else { return event };
     let mut characters: Vec<char> = event.chars().collect();

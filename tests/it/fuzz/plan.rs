@@ -1,5 +1,5 @@
 //! What is sent: valid requests with some parts changed, and JSON that is no request. Sessions and users are named by
-//! what they are; which ones that is, is known when the event is put together.
+//! what they are; their ids are chosen when the event is made.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +23,7 @@ pub enum Delivery {
     },
 }
 
-/// A request to be.
+/// A planned request.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Whether the gateway verifies tokens.
@@ -44,7 +44,7 @@ pub struct Plan {
     pub cut: Option<Cut>,
 }
 
-/// A session by what became of it; the numbers choose among those that there are.
+/// A session by what became of it; the numbers choose among the existing ones.
 #[derive(Clone, Debug)]
 pub enum Pick {
     Live(usize),
@@ -78,7 +78,7 @@ pub struct Edit {
     pub value: Option<Value>,
 }
 
-/// A part of the event's text to be replaced, where what comes of it is JSON.
+/// A part of the event's text to be replaced, if the result is JSON.
 #[derive(Clone, Debug)]
 pub struct Cut {
     pub at: usize,
@@ -86,7 +86,7 @@ pub struct Cut {
     pub scrap: String,
 }
 
-/// What browsers, and those who pretend, say of themselves, in pieces.
+/// Pieces of user agents, real and fake.
 pub const AGENTS: &str = "Mozilla/5.0 |(Windows NT 10.0; Win64; x64) |(iPhone; CPU iPhone OS 18_7 like Mac OS X) \
     |(iPad; CPU OS 17_7 like Mac OS X) |(Linux; Android 10; K) |(X11; Linux x86_64; rv:145.0) |Windows \
     |(Macintosh; Intel Mac OS X 10_15_7) |AppleWebKit/537.36 (KHTML, like Gecko) |Chrome/148.0.0.0 |Safari/537.36 \
@@ -214,7 +214,7 @@ fn header() -> impl Strategy<Value = Vec<Edit>> {
         .prop_map(|(name, value)| vec![Edit { at: vec!["headers".into(), name], value: Some(value) }])
 }
 
-/// A body and whether it says to be encoded, which need not be so.
+/// A body, and a flag for base64 that may be wrong.
 fn body() -> impl Strategy<Value = Vec<Edit>> {
     let said = prop_oneof![3 => texts(agent()), 2 => texts(text()), 1 => value()];
     let whole = object(of(FIELDS), said).prop_map(|body| body.to_string().into_bytes());
@@ -296,7 +296,7 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![10 => of(WORDS), 6 => characters, 1 => long()]
 }
 
-/// One piece over and over, to beyond every limit that there is.
+/// One piece, repeated until it is longer than every limit.
 fn long() -> impl Strategy<Value = String> {
     let lengths = vec![200, 256, 257, 1_000, 8_200, 10_000, 16_384, 16_385, 66_000];
     let pieces = of("x|é|%41|/|a=1&| |\u{1f4a5}");
@@ -308,7 +308,7 @@ fn agent() -> impl Strategy<Value = String> {
         .prop_map(|words| words.concat())
 }
 
-/// One of the words between the bars.
+/// One of the words between the `|` characters.
 fn of(words: &'static str) -> impl Strategy<Value = String> + Clone {
     select(words.split('|').collect::<Vec<_>>()).prop_map(str::to_owned)
 }
