@@ -64,7 +64,8 @@ def enters(user, sid):
 
 # Each answer is one of those that the traffic can get.
 for request in requests:
-    is_refused = (request["status"], request["code"]) == (401, "session_ended")
+    # A back end that asks is told so with 409.
+    is_refused = (request["status"], request["code"]) in ((401, "session_ended"), (409, "session_already_ended"))
     expect(request["status"] in (200, 201) or is_refused, f"an answer that must not be: {request}")
 
 live, ended, reasons = {}, {}, Counter()
@@ -103,9 +104,12 @@ for request in requests:
         known = session_of.setdefault(token["id"], token["sid"] or session)
         expect(session in (None, known), f"a token of two sessions: {request}")
 
-late = refused = 0
+late = asked = refused = 0
 for request in requests:
     token = request["token"]
+    if confirmed.get(request["asked"], request["sent"]) < request["sent"]:
+        asked += 1
+        expect(request["status"] == 409, f"a back end is told that an ended session is live: {request}")
     if not token:
         continue
     session, entered = session_of.get(token["id"]), request["status"] != 401
@@ -127,8 +131,9 @@ for session, user in list(ended.items())[:: max(1, len(ended) // 500)]:
 print(f"Checked {len(set(live.values()) | set(ended.values()))} users with {len(live)} live and {len(ended)} ended sessions {dict(reasons)}:")
 print(f"  at most {max_sessions} live each; every ended one has its receipt; lists agree with the history")
 print(f"  all {len(opened)} confirmed sign-ins are there; none of {len(confirmed)} confirmed endings is live")
-print(f"  {late} requests after the confirmed end of their token's session, {refused} sign-ins with a token from before")
-print("  an end of all sessions: all refused; and no token of a live session was")
+print(f"  {late} requests after the confirmed end of their token's session, {asked} questions of a back end about such a")
+print(f"  session, {refused} sign-ins with a token from before an end of all sessions: all refused")
+print("  no request with the token of a live session was refused")
 for fault in faults[:20]:
     print("FAULT:", fault)
 sys.exit(1 if faults else 0)

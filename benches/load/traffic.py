@@ -24,8 +24,9 @@ USERS = range(1001, 1201)
 # More devices than a user may have sessions, so that some sign-ins refresh a session and some evict one.
 DEVICES = 8
 # Percent of the requests.
-MIX = {"check": 70, "sign in": 12, "refresh": 8, "list": 3, "list own": 2, "end one": 2, "end own": 1, "log out": 1,
-       "end all": 0.5, "log out everywhere": 0.5}
+MIX = {"check": 70, "sign in": 12, "refresh": 8, "list": 2, "list own": 2, "end one": 2, "end own": 1, "log out": 1,
+       "summary": 1, "end all": 0.5,
+       "log out everywhere": 0.5}
 
 
 def base64url(data):
@@ -46,9 +47,10 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.host, self.file = address.netloc, self.socket.makefile("rb")
 
-    def call(self, method, path, token, body=None):
+    def call(self, method, path, token, body=None, key=None):
         text = json.dumps(body) if body is not None else ""
         head = [f"{method} {path} HTTP/1.1", f"host: {self.host}", f"authorization: Bearer {token}"]
+        head += [f"idempotency-key: {key}"] if key else []
         head += ["content-type: application/json", f"content-length: {len(text)}"] if text else []
         self.socket.sendall("\r\n".join([*head, "", text]).encode())
         status = int(self.file.readline().split()[1])
@@ -63,7 +65,12 @@ class Back:
         self.url, self.secret, self.requests = url, secret, []
         self.tokens, self.unused = defaultdict(list), defaultdict(list)
         self.ids = (f"{number}-{count}" for count in itertools.count())
-        self.admin = sign(secret, {"sub": "1", "role": "admin", "exp": int(time.time()) + 36000})
+        claims = {"sub": "1", "role": "admin", "exp": int(time.time()) + 36000, "jti": f"admin-{number}"}
+        status, session = Connection(url).call("POST", "/sessions/create", sign(secret, claims))
+        assert status == 201, session
+        # One names the admin's session, the other opened it.
+        self.admins = [sign(secret, claims), sign(secret, claims | {"sid": session["id"]})]
+        self.service = sign(secret, {"sub": "backend", "role": "service", "exp": int(time.time()) + 36000})
 
     def issue(self, user, session=None):
         """A token of the back end; without a session it names none, and every second of those has no `iat`."""
@@ -92,16 +99,18 @@ class Client:
     def __init__(self, back):
         self.back, self.connection = back, Connection(back.url)
 
-    def send(self, kind, token, method, path, body=None, user=None):
+    def send(self, kind, token, method, path, body=None, user=None, caller=None, key=None, asked=None):
+        """`token` is a user's; without one the caller is an admin or the back end. `asked` is the session it asks about."""
         sent = time.monotonic(), time.time()
-        status, answer = self.connection.call(method, path, token["text"] if token else self.back.admin, body)
+        caller = token["text"] if token else caller or random.choice(self.back.admins)
+        status, answer = self.connection.call(method, path, caller, body, key)
         done = answer if isinstance(answer, dict) else {}
         ended = done.get("sessions") or ([done["session"]] if "session" in done else [])
         self.back.requests.append({
             "kind": kind, "sent": sent[0], "received": time.monotonic(), "clock": sent[1], "status": status,
             "code": done.get("code"), "user": user or token["user"],
             "token": token and {key: token[key] for key in ("id", "sid", "iat")},
-            "session": done.get("id"), "ended": [session["id"] for session in ended] + done.get("evicted", []),
+            "asked": asked, "session": done.get("id"), "ended": [session["id"] for session in ended] + done.get("evicted", []),
         })
         return status, done
 
@@ -111,10 +120,15 @@ class Client:
             return self.sign_in(user)
         if kind == "check":
             return self.send(kind, token, "GET", "/sessions/current")
+        if kind == "refresh" and token["sid"]:
+            return self.ask(token)
         if kind == "refresh":
             return self.send(kind, token, "POST", "/sessions/create", self.device())
         if kind == "list":
             return self.send(kind, None, "GET", f"/sessions/user/{user}", user=user)
+        if kind == "summary":
+            path = f"/sessions/summary?user_id={user}&user_id={random.choice(USERS)}"
+            return self.send(kind, None, "GET", path, user=user, caller=random.choice([None, self.back.service]))
         if kind == "list own":
             return self.send(kind, token, "GET", "/sessions/my-sessions")
         if kind == "end one":
@@ -123,18 +137,44 @@ class Client:
             return self.send(kind, token, "DELETE", f"/sessions/session/{token['session']}")
         if kind == "log out":
             return self.send(kind, token, "DELETE", "/sessions/logout")
+        if kind == "end all" and random.random() < 0.5:
+            body = {"user_ids": [user]}
+            return self.send(kind, None, "POST", "/sessions/end", body, user=user, caller=self.back.service)
         if kind == "end all":
             return self.send(kind, None, "DELETE", f"/sessions/user/{user}", user=user)
         return self.send(kind, token, "DELETE", "/sessions/logout-all")
 
+    def ask(self, token):
+        """What a back end asks before it refreshes a token: whether the session is live."""
+        user, session = token["user"], token["sid"]
+        path = f"/sessions/user/{user}/session/{session}/activity"
+        status, _ = self.send("refresh", None, "POST", path, {}, user=user, caller=self.back.service, asked=session)
+        if status == 200:
+            self.hand_out(self.back.issue(user, session), session)
+
+    def hand_out(self, token, session):
+        token["session"] = session
+        self.back.tokens[token["user"]].append(token)
+
+    def sign_in_by_back_end(self, user):
+        """One of five is sent twice, as after an answer that was lost."""
+        key, body = next(self.back.ids), self.device()
+        for _ in range(2 if random.random() < 0.2 else 1):
+            status, session = self.send(
+                "sign in", None, "POST", f"/sessions/user/{user}", body, user=user, caller=self.back.service, key=key
+            )
+        if status in (200, 201):
+            self.hand_out(self.back.issue(user, session["id"]), session["id"])
+
     def sign_in(self, user):
+        if random.random() < 0.3:
+            return self.sign_in_by_back_end(user)
         token = self.back.new(user)
         status, session = self.send("sign in", token, "POST", "/sessions/create", self.device())
         if status in (200, 201):
-            named = self.back.issue(user, session["id"])
-            token["session"] = named["session"] = session["id"]
             # Some back ends put the session into the tokens that they issue from now on.
-            self.back.tokens[user].append(random.choice([token, named]))
+            named = self.back.issue(user, session["id"])
+            self.hand_out(random.choice([token, named]), session["id"])
 
     def device(self):
         return {"device_fingerprint": f"device {random.randrange(DEVICES)}"}
