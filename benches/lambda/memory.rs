@@ -40,7 +40,7 @@ struct Row {
     lambda: Vec<Start>,
     /// Starts that are held to it from the beginning.
     throttled: Vec<Start>,
-    /// The calls at a pace, by process.
+    /// The paced calls of each process.
     paced: Vec<Vec<Duration>>,
     back_to_back: Vec<Duration>,
 }

@@ -28,7 +28,7 @@ struct Row {
     read_units: f64,
     write_units: f64,
     times: Times,
-    /// The same of another build, if it has the route.
+    /// The times of the other build, if it has the route.
     beside: Option<Times>,
 }
 
@@ -68,6 +68,9 @@ impl Routes {
         }
         let memory = process.peak_memory()?;
         process.end().await;
+        if let Some(other) = other {
+            other.end().await;
+        }
         Ok(Self { rows, memory })
     }
 
@@ -140,8 +143,11 @@ impl Row {
         let (calls, read_units, write_units) = counter.count(event).await?;
         let times = Times::measure(route, process, store, world).await?;
         let beside = match other {
-            // An older build does not know every route.
-            Some(other) => Times::measure(route, other, store, world).await.ok(),
+            // An older build does not know every route. What it says to such a one is printed, so that no other fault hides.
+            Some(other) => {
+                let times = Times::measure(route, other, store, world).await;
+                times.inspect_err(|error| eprintln!("the build beside it: {error}")).ok()
+            }
             None => None,
         };
         Ok(Self { route: route.name(), calls, read_units, write_units, times, beside })

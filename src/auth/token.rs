@@ -47,8 +47,8 @@ impl<'a> Token<'a> {
         self.text
     }
 
-    /// What the signature covers. It identifies the token. The signature does not, because
-    /// it can be written in several ways.
+    /// What the signature covers. It identifies the token. The signature does not, because it can be written in several
+    /// ways.
     pub fn signing_input(&self) -> &'a str {
         self.signing_input
     }

@@ -119,7 +119,7 @@ impl App {
         }
     }
 
-    /// Why no session was found: the user is unknown, if the settings ask for that, or else the session is.
+    /// Why no session was found: the user is unknown (if the settings ask for that), or the session is unknown.
     pub(super) async fn no_such_session(&self, user: &UserId) -> Result<Problem, Problem> {
         let counts = self.unknown_users == UnknownUsers::NotFound;
         let unknown = counts && self.store.profile(user).await?.is_none();
