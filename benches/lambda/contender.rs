@@ -12,7 +12,7 @@ use crate::report::OWN_LIST;
 use crate::share::Share;
 use crate::support::Table;
 use crate::support::lambda::{Answer, Runtime};
-use crate::tls::Trust;
+use crate::support::tls::Trust;
 
 /// A function to be measured.
 #[derive(Clone)]
@@ -107,6 +107,8 @@ pub struct Start {
     pub init: Duration,
     /// The first call.
     pub first: Duration,
+    /// CPU time from the start of the process until its first answer.
+    pub cpu: Duration,
     /// The first answer.
     pub answer: Value,
 }
@@ -171,7 +173,8 @@ impl Contender {
         }
         let event = world.events.get(self.request);
         let answer = self.call(&mut runtime, event).await?;
-        let start = Start { init, first: answer.answered - answer.delivered, answer: answer.body };
+        let cpu = cpu_time(runtime.id().ok_or("it has ended")?)?;
+        let start = Start { init, first: answer.answered - answer.delivered, cpu, answer: answer.body };
         Ok(Process { start, runtime, contender: self, event })
     }
 

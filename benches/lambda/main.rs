@@ -22,7 +22,6 @@ mod memory;
 mod report;
 mod routes;
 mod share;
-mod tls;
 
 use std::env;
 use std::error::Error;
@@ -44,8 +43,8 @@ use contender::{Contender, Events, Expected, Request, World};
 use memory::Shares;
 use report::{BESIDE, Measured, OWN_LIST, OWN_LIST_WITHOUT_SID, Report, Target, Zips};
 use routes::Routes;
+use support::tls::{Front, Trust};
 use support::{Table, engine, token};
-use tls::Front;
 
 /// Every failure ends the benchmark.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -317,7 +316,7 @@ async fn database() -> Result<Table> {
     Ok(plain)
 }
 
-async fn world(plain: &Table, trust: tls::Trust) -> Result<World> {
+async fn world(plain: &Table, trust: Trust) -> Result<World> {
     let policy = support::settings(plain, &[]).policy;
     let admin = plain.store(policy).user_sessions(&UserId::parse("1")?).await?;
     let admin_session = admin.open.first().ok_or("the admin has no session")?.id.to_string();

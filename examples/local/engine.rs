@@ -83,7 +83,7 @@ impl Table {
             .region(Region::new(self.region.clone()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url(&self.endpoint)
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(client::http_client())
             .build()
     }
 }

@@ -11,11 +11,12 @@ mod response;
 use lambda_http::http::{Method, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response};
 use tokio::time::timeout;
+use tokio::try_join;
 use tracing::Instrument;
 
 use crate::auth::{Authenticator, Caller, Credentials};
 use crate::config::{Config, RoleSource, UnknownUsers};
-use crate::session::{Clock, Digest, Sid, Timestamp, Token, UserId};
+use crate::session::{Clock, Timestamp, UserId};
 use crate::store::SessionStore;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{Metrics, SERVER_ERRORS};
@@ -65,18 +66,8 @@ impl App {
     /// the first request takes longer, and nothing else happens. So a failure is only logged.
     pub async fn warm_up(&self) {
         let Ok(user) = UserId::parse(WARM_UP_USER) else { return };
-        let token = Token {
-            sid: Sid::Absent,
-            digest: Digest::of(&user, "token", b""),
-            issued_at: None,
-            expires_at: 0,
-        };
-        // The caller's sessions, the binding of the caller's token, and the sessions of another user.
-        let calls = async {
-            let caller = self.store.caller_sessions(&user, &token, Timestamp::UNIX_EPOCH);
-            let (caller, target) = tokio::join!(caller, self.store.user_sessions(&user));
-            caller.and(target)
-        };
+        // The caller's sessions, and those of another user. A token without `sid` needs a third connection later.
+        let calls = async { try_join!(self.store.user_sessions(&user), self.store.user_sessions(&user)) };
         match timeout(self.store.timeouts().warm_up, calls).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(cause = %error, "the warm-up failed"),
@@ -91,8 +82,7 @@ impl App {
         let span = tracing::info_span!("request", request_id);
         async {
             let mut caller = None;
-            // The future is boxed, because the futures of the SDK nest deeper than the compiler can lay out.
-            let response = match Box::pin(self.dispatch(request, clock, &mut caller)).await {
+            let response = match self.dispatch(request, clock, &mut caller).await {
                 Ok(answer) => answer.into_response(),
                 Err(problem) => self.refuse(problem, &request_id),
             };

@@ -5,14 +5,9 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{
-    self, HttpClient, ProvideCredentials, RuntimeComponents, SharedHttpClient, StalledStreamProtectionConfig,
-};
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
+use aws_sdk_dynamodb::config::{self, HttpClient, ProvideCredentials, StalledStreamProtectionConfig};
 
-use super::dns::SharedLookup;
+use super::connector::Connections;
 use crate::config::Timeouts;
 
 /// The number of attempts of a call, the first one included:
@@ -22,10 +17,7 @@ const ATTEMPTS: u32 = 4;
 /// Makes a client with what Lambda, or a developer's environment and profile files, say about region, credentials and
 /// endpoint. Opens no connection yet.
 pub async fn from_environment(timeouts: &Timeouts) -> Client {
-    let http_client = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_with_resolver(SharedLookup::default());
-    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(OnDemand(http_client));
+    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client());
     // The SDK's default takes these keys first too, but also makes a client for each other place that may hold keys.
     let environment = EnvironmentVariableCredentialsProvider::new();
     let loader = match environment.provide_credentials().await {
@@ -35,19 +27,9 @@ pub async fn from_environment(timeouts: &Timeouts) -> Client {
     from_sdk_config(&loader.load().await, timeouts)
 }
 
-/// An HTTP client that parses the system's root certificates once, for the first call. Without it, the SDK parses them
-/// again for each client that it makes, as a check.
-#[derive(Debug)]
-struct OnDemand(SharedHttpClient);
-
-impl HttpClient for OnDemand {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        self.0.http_connector(settings, components)
-    }
+/// The SDK's way to the network.
+pub fn http_client() -> impl HttpClient + 'static {
+    Connections::default()
 }
 
 /// Makes a client with these settings of the SDK.

@@ -1,10 +1,10 @@
 //! The addresses of DynamoDB.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use tokio::net::lookup_host;
 use tokio::sync::Mutex;
 
@@ -24,20 +24,14 @@ struct Found {
     at: Instant,
 }
 
-impl ResolveDns for SharedLookup {
-    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
-        DnsFuture::new(self.addresses(name))
-    }
-}
-
 impl SharedLookup {
     /// The lock is held during a lookup, so that everyone else waits for its answer.
-    async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ResolveDnsError> {
+    pub(super) async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         let mut last = self.0.lock().await;
         if let Some(found) = last.as_ref().filter(|found| found.name == name && found.at.elapsed() < FRESH) {
             return Ok(found.addresses.clone());
         }
-        let found = lookup_host((name, 0)).await.map_err(ResolveDnsError::new)?;
+        let found = lookup_host((name, 0)).await?;
         let addresses: Vec<_> = found.map(|address| address.ip()).collect();
         *last = Some(Found { name: name.into(), addresses: addresses.clone(), at: Instant::now() });
         Ok(addresses)
@@ -60,7 +54,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_looked_up_as_the_system_does() {
-        let addresses = SharedLookup::default().resolve_dns("localhost").await.unwrap();
+        let addresses = SharedLookup::default().addresses("localhost").await.unwrap();
         assert!(addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
         assert!(!addresses.is_empty());
     }
@@ -70,9 +64,9 @@ mod tests {
         let (long, other) = ("a".repeat(300), "b".repeat(300));
         // As long as the clock has not come to `new`, no time has passed since then.
         let (new, old) = (Instant::now() + Duration::from_secs(3_600), Instant::now() - FRESH);
-        assert_eq!(found(&long, new).resolve_dns(&long).await.unwrap(), [ADDRESS]);
+        assert_eq!(found(&long, new).addresses(&long).await.unwrap(), [ADDRESS]);
         for lookup in [found(&long, old), found(&other, new)] {
-            assert!(lookup.resolve_dns(&long).await.is_err());
+            assert!(lookup.addresses(&long).await.is_err());
         }
     }
 }

@@ -5,15 +5,20 @@
 //!
 //! Promises about more than one item are kept by transactions that the profile's `version` guards. Every change of the
 //! set of a user's live sessions as a whole raises the version, so two such changes never interleave.
+//!
+//! Each call of the SDK is boxed. It is a future of 5 KiB, and would be copied from each future that waits for it to the
+//! next.
 
 mod activity;
 mod backoff;
 pub mod client;
+mod connector;
 mod dns;
 mod end;
 mod error;
 mod item;
 mod sign_in;
+mod tls;
 mod token;
 mod transaction;
 
@@ -143,14 +148,12 @@ impl SessionStore {
 
     async fn query_open(&self, user: &UserId, start: Option<Item>) -> Result<QueryOutput, StoreError> {
         let query = self.client.query().table_name(&self.table).index_name(LIVE_INDEX).consistent_read(true);
-        query
+        let query = query
             .key_condition_expression("user_id = :user")
             .expression_attribute_values(":user", text(user))
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .set_exclusive_start_key(start)
-            .send()
-            .await
-            .map_err(|error| StoreError::from_sdk("Query", error))
+            .set_exclusive_start_key(start);
+        Box::pin(query.send()).await.map_err(|error| StoreError::from_sdk("Query", error))
     }
 
     /// Reads one page of live and ended sessions, newest first and strongly consistent. The page holds only sessions
@@ -188,16 +191,14 @@ impl SessionStore {
     ) -> Result<QueryOutput, StoreError> {
         let query =
             self.client.query().table_name(&self.table).consistent_read(true).scan_index_forward(false);
-        query
+        let query = query
             .key_condition_expression("user_id = :user AND begins_with(sk, :prefix)")
             .expression_attribute_values(":user", text(user))
             .expression_attribute_values(":prefix", text(SESSION_PREFIX))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .set_exclusive_start_key(start)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(|error| StoreError::from_sdk("Query", error))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        Box::pin(query.send()).await.map_err(|error| StoreError::from_sdk("Query", error))
     }
 
     /// The items of an answer. An answer that was cut short is an error: an empty JSON object would otherwise read as
@@ -232,7 +233,7 @@ impl SessionStore {
     async fn get(&self, user: &UserId, sk: &str) -> Result<Option<Item>, StoreError> {
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);
         let get = get.set_key(Some(key(user, sk))).return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let answer = get.send().await.map_err(|error| StoreError::from_sdk("GetItem", error))?;
+        let answer = Box::pin(get.send()).await.map_err(|error| StoreError::from_sdk("GetItem", error))?;
         // "No such item" is an answer without an item. Only the capacity shows that the answer
         // was not cut short. DynamoDB always sends it when it is asked to.
         if answer.item.is_none() && answer.consumed_capacity.is_none() {

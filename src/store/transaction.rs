@@ -118,7 +118,8 @@ impl SessionStore {
         key: &Item,
         update: &ConditionalUpdate,
     ) -> Result<UpdateItemOutput, UpdateFailure> {
-        self.client
+        let call = self
+            .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key.clone()))
@@ -128,9 +129,8 @@ impl SessionStore {
             .set_expression_attribute_values(Some(update.values.clone()))
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        Box::pin(call.send()).await
     }
 
     fn outcome(&self, answer: Result<UpdateItemOutput, UpdateFailure>) -> Result<Outcome, StoreError> {
@@ -168,7 +168,8 @@ impl SessionStore {
             actions.push(TransactWriteItem::builder().update(update).build());
         }
         let transaction = self.client.transact_write_items().set_transact_items(Some(actions));
-        let answer = transaction.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
+        let transaction = transaction.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = Box::pin(transaction.send()).await;
         let written = match answer {
             // DynamoDB always sends the capacity when it is asked to. Without it, the answer was cut short.
             Ok(answer) if answer.consumed_capacity.is_none() => {

@@ -1,8 +1,7 @@
 //! Region, credentials and endpoint come from where the AWS SDKs look: a developer's environment and profile files.
 
+use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::{env, fs};
 
 use crate::support::lambda::Runtime;
 use crate::support::proxy::Proxy;
@@ -11,26 +10,19 @@ use serde_json::Value;
 
 const KEYS: &str = "aws_access_key_id = AKIAPROFILE000000000\naws_secret_access_key = profile-secret\n";
 
-/// The files of a developer, in a folder that is removed with this.
-struct AwsFiles(PathBuf);
+/// The files of a developer.
+struct AwsFiles(Folder);
 
 impl AwsFiles {
     fn new(config: &str, credentials: &str) -> Self {
-        let folder = env::temp_dir().join(format!("sessions-{:016x}", fastrand::u64(..)));
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("config"), config).unwrap();
-        fs::write(folder.join("credentials"), credentials).unwrap();
+        let folder = Folder::new();
+        fs::write(folder.path().join("config"), config).unwrap();
+        fs::write(folder.path().join("credentials"), credentials).unwrap();
         Self(folder)
     }
 
     fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for AwsFiles {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
+        self.0.path().join(name).to_str().unwrap().to_owned()
     }
 }
 

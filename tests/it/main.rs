@@ -27,5 +27,6 @@ mod service;
 mod start;
 mod store;
 mod template;
+mod tls;
 mod token_sessions;
 mod ttl;

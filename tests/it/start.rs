@@ -6,24 +6,29 @@ use crate::crash::start;
 use crate::support::fault::{Engine, Fault};
 use crate::support::proxy::{Call as Sent, Proxy, Trouble};
 use crate::support::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn the_first_list_uses_the_connections_of_the_cold_start() {
-    let proxy = Proxy::before(&database().await).await;
+    let database = database().await;
+    let session = Service::on(database.clone(), &[]).sign_in("1", "pc").await;
+    let proxy = Proxy::before(&database).await;
     let mut function = start(&proxy.database, 3).await;
     function.ready().await.unwrap();
-    let connections = proxy.connections();
-    assert_eq!(connections, 3, "the calls of a list are made at the same time");
+    assert_eq!(proxy.connections(), 2, "the calls of a list are made at the same time");
     assert_eq!(shapes(&proxy), WARM_UP);
-    let answer = function.invoke(&Call::of(ROUTES[0]).token(&admin_token()).event()).await.unwrap();
-    assert_eq!((&answer.body["statusCode"], &answer.body["body"]), (&Value::from(200), &Value::from("[]")));
-    assert_eq!(shapes(&proxy), WARM_UP, "what a list reads, so that all of it is warm");
-    assert_eq!(proxy.connections(), connections);
+    let admin = token_with("1", json!({"role": "admin", "sid": session.id.to_string()}));
+    for _ in 0..5 {
+        let answer = function.invoke(&Call::of(ROUTES[0]).token(&admin).event()).await.unwrap();
+        let (status, body) = (&answer.body["statusCode"], &answer.body["body"]);
+        assert_eq!((status, body), (&Value::from(200), &Value::from("[]")));
+        assert_eq!(shapes(&proxy), WARM_UP, "what a list reads, so that all of it is warm");
+    }
+    assert_eq!(proxy.connections(), 2);
 }
 
 /// The calls of an admin's list, and the index that each reads.
-const WARM_UP: [&str; 3] = ["GetItem null", "Query \"live\"", "Query \"live\""];
+const WARM_UP: [&str; 2] = ["Query \"live\"", "Query \"live\""];
 
 fn shapes(proxy: &Proxy) -> Vec<String> {
     let shape = |call: Sent| format!("{} {}", call.operation, call.body["IndexName"]);

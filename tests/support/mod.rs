@@ -9,6 +9,7 @@ pub mod lambda;
 pub mod log;
 pub mod proxy;
 pub mod secrets;
+pub mod tls;
 pub mod world;
 
 pub use engine::Table;
@@ -17,9 +18,10 @@ pub use engine::Table;
 pub mod token;
 
 use std::collections::BTreeMap;
-use std::env;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
+use std::{env, fs};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -51,6 +53,27 @@ pub const START: i64 = 2_208_988_800;
 pub static ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| {
     ENDPOINTS.iter().map(|each| &*format!("{} {}", each.method, each.path).leak()).collect()
 });
+
+/// An empty folder, which is removed with this.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        let folder = env::temp_dir().join(format!("sessions-{:016x}", fastrand::u64(..)));
+        fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
 
 pub fn at(seconds: i64) -> Timestamp {
     DateTime::from_timestamp(START + seconds, 0).unwrap()

@@ -118,8 +118,7 @@ impl App {
         let span = tracing::info_span!("authorizer", request_id = event.request_id().unwrap_or(invocation));
         async {
             let mut caller = None;
-            // The future is boxed, because the futures of the SDK nest deeper than the compiler can lay out.
-            let outcome = Box::pin(self.authorized_caller(&event, Clock::start(now), &mut caller)).await;
+            let outcome = self.authorized_caller(&event, Clock::start(now), &mut caller).await;
             let answer = self.authorizer_answer(outcome);
             tracing::info!(
                 is_authorized = answer.as_ref().ok().map(|answer| answer.is_authorized),

@@ -1,12 +1,16 @@
-//! TLS before the embedded DynamoDB, as AWS has it: a CA of the bench's own, a leaf that it signed, and a listener. The
-//! answers can take as long as the way to DynamoDB and back.
+//! TLS before the embedded DynamoDB, as AWS has it: a CA of our own, a leaf that it signed, and a listener. The answers can
+//! take as long as the way to DynamoDB and back.
 
+use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, copy, copy_bidirectional, duplex, split,
 };
@@ -14,11 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_blocking;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::Result;
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Where Debian and Amazon Linux keep the roots that a function trusts.
 const SYSTEM_ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];

@@ -1,0 +1,54 @@
+//! TLS to DynamoDB: the function trusts the system's roots, each for the name that was called, and nothing else.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::lambda::Runtime;
+use crate::support::tls::{Front, Trust};
+use crate::support::*;
+use serde_json::Value;
+
+/// The status of an admin's list by a function that calls `host` and trusts the roots in this file.
+async fn list(database: &Table, host: &str, roots: &Path) -> Value {
+    let environment = [
+        ("TABLE_NAME", database.table.as_str()),
+        ("JWT_SECRET", token::SECRET),
+        ("AWS_REGION", &database.region),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &format!("https://{host}")),
+        ("SSL_CERT_FILE", roots.to_str().unwrap()),
+    ];
+    let mut function = Runtime::start(env!("CARGO_BIN_EXE_sessions"), &environment).await;
+    let answer = function.invoke(&Call::of(ROUTES[0]).token(&admin_token()).event()).await.unwrap();
+    answer.body["statusCode"].clone()
+}
+
+/// The port of a TLS server before the engine, and the files of roots with which clients trust it.
+async fn serve(database: &Table, folder: &Folder) -> (u16, Trust) {
+    let engine = database.endpoint.trim_start_matches("http://").to_owned();
+    let (front, trust) = Front::new(engine, folder.path()).unwrap();
+    (front.serve(Duration::ZERO).await.unwrap(), trust)
+}
+
+#[tokio::test]
+async fn the_function_calls_a_server_that_one_of_the_roots_has_signed() {
+    let (database, folder) = (database().await, Folder::new());
+    let (port, trust) = serve(&database, &folder).await;
+    for roots in [trust.test_root, trust.all_roots] {
+        assert_eq!(list(&database, &format!("localhost:{port}"), &roots).await, 200, "{roots:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_function_refuses_a_server_with_a_root_or_a_name_that_is_not_its_own() {
+    let (database, folder, other_folder) = (database().await, Folder::new(), Folder::new());
+    let (port, trust) = serve(&database, &folder).await;
+    let (_, other) = serve(&database, &other_folder).await;
+    let no_roots = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let refused =
+        [("localhost", &other.all_roots), ("localhost", &no_roots), ("127.0.0.1", &trust.test_root)];
+    for (host, roots) in refused {
+        assert_eq!(list(&database, &format!("{host}:{port}"), roots).await, 503, "{host} {roots:?}");
+    }
+}
