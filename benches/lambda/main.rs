@@ -25,7 +25,6 @@ mod share;
 
 use std::env;
 use std::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -44,7 +43,7 @@ use memory::Shares;
 use report::{BESIDE, Measured, OWN_LIST, OWN_LIST_WITHOUT_SID, Report, Target, Zips};
 use routes::Routes;
 use support::tls::{Front, Trust};
-use support::{Table, engine, token};
+use support::{Folder, Table, engine, token};
 
 /// Every failure ends the benchmark.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -103,11 +102,7 @@ fn numbers(text: &str) -> Result<Vec<u32>> {
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
     let options = Options::parse()?;
-    let folder = root().join(format!("target/bench-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let outcome = run(&options, &folder).await;
-    fs::remove_dir_all(&folder)?;
-    let outcome = outcome?;
+    let outcome = run(&options, Folder::new().path()).await?;
     println!("{}", if options.json { outcome.json().to_string() } else { outcome.text() });
     Ok(())
 }

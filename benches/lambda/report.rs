@@ -124,8 +124,8 @@ impl Row {
     fn json(&self) -> Value {
         json!({
             "name": self.name, "init_ms": self.init.json(), "first_answer_ms": self.cold.json(),
-            "first_call_ms": self.first.json(), "first_answer_cpu_ms": self.start_cpu.json(), "warm_p50_ms": self.warm.json(), "warm_p99_ms": millis(self.p99),
-            "cpu_ms": self.cpu.json(), "peak_memory_bytes": self.memory, "size_bytes": self.size,
+            "first_call_ms": self.first.json(), "first_answer_cpu_ms": self.start_cpu.json(),
+            "warm_p50_ms": self.warm.json(), "warm_p99_ms": millis(self.p99), "cpu_ms": self.cpu.json(), "peak_memory_bytes": self.memory, "size_bytes": self.size,
         })
     }
 }

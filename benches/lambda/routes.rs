@@ -143,7 +143,7 @@ impl Row {
         let (calls, read_units, write_units) = counter.count(event).await?;
         let times = Times::measure(route, process, store, world).await?;
         let beside = match other {
-            // An older build does not know every route. What it says to such a one is printed, so that no other fault hides.
+            // An older build does not know every route. Its answer is printed, so that no other fault is overlooked.
             Some(other) => {
                 let times = Times::measure(route, other, store, world).await;
                 times.inspect_err(|error| eprintln!("the build beside it: {error}")).ok()

@@ -66,7 +66,7 @@ impl App {
     /// the first request takes longer, and nothing else happens. So a failure is only logged.
     pub async fn warm_up(&self) {
         let Ok(user) = UserId::parse(WARM_UP_USER) else { return };
-        // The caller's sessions, and those of another user. A token without `sid` needs a third connection later.
+        // The admin's own sessions, and those of another user. An admin's token without `sid` opens a third connection later.
         let calls = async { try_join!(self.store.user_sessions(&user), self.store.user_sessions(&user)) };
         match timeout(self.store.timeouts().warm_up, calls).await {
             Ok(Ok(_)) => {}

@@ -42,7 +42,7 @@ pub(super) struct Connections(Arc<Shared>);
 struct Shared {
     lookup: SharedLookup,
     tls: Tls,
-    /// Those without a request under way, the last used one last.
+    /// The connections without a request under way, in the order of their last use.
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -130,7 +130,8 @@ impl Connections {
         }
     }
 
-    /// Reads the whole answer. Then the connection is idle, unless the server has a failure, which may be this one's.
+    /// Reads the whole answer. Then the connection is idle. After a server error it is closed, because the next request may
+    /// reach a machine that works on a new one.
     async fn read(
         &self,
         answer: Response<Incoming>,
@@ -151,7 +152,7 @@ async fn start(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> io::Result<SendRequest<SdkBody>> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    // It runs until either side closes the connection. Its error is that of the request that is under way then.
+    // This runs until either side closes the connection. The request under way gets its error.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -164,7 +165,8 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    /// Makes of a request for a URL one for its server, with the path alone and the header `host`: RFC 9112, section 3.2.
+    /// Turns a request for a URL into one for the URL's server: it has only the path, and the server's name in the header
+    /// `host` (RFC 9112, section 3.2).
     fn split(request: HttpRequest) -> Result<(Self, Request<SdkBody>), ConnectorError> {
         let mut request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
         let url = take(request.uri_mut()).into_parts();
@@ -214,7 +216,8 @@ async fn within<T>(
     }
 }
 
-/// The SDK repeats a request after `io`: the connection broke. It does not after `other`: what came back is no HTTP.
+/// The SDK repeats a request when the error is `io`: the connection broke. It does not when the error is `other`: the answer
+/// is no HTTP, or the request cannot be sent as HTTP.
 fn hyper_error(error: hyper::Error) -> ConnectorError {
     match error.is_parse() || error.is_user() {
         true => ConnectorError::other(error.into(), None),

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::lookup_host;
@@ -13,8 +12,8 @@ const FRESH: Duration = Duration::from_millis(100);
 
 /// Looks names up as the system does. Connections that are opened at the same time share one lookup, because each lookup
 /// takes a thread, and threads are slow to start with the CPU share of a small function.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SharedLookup(Arc<Mutex<Option<Found>>>);
+#[derive(Debug, Default)]
+pub(super) struct SharedLookup(Mutex<Option<Found>>);
 
 /// The last answer.
 #[derive(Debug)]
@@ -49,7 +48,7 @@ mod tests {
     /// A lookup that has found this name. The system knows no name that is as long as the names below.
     fn found(name: &str, at: Instant) -> SharedLookup {
         let found = Found { name: name.into(), addresses: vec![ADDRESS], at };
-        SharedLookup(Arc::new(Mutex::new(Some(found))))
+        SharedLookup(Mutex::new(Some(found)))
     }
 
     #[tokio::test]

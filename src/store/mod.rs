@@ -6,8 +6,8 @@
 //! Promises about more than one item are kept by transactions that the profile's `version` guards. Every change of the
 //! set of a user's live sessions as a whole raises the version, so two such changes never interleave.
 //!
-//! Each call of the SDK is boxed. It is a future of 5 KiB, and would be copied from each future that waits for it to the
-//! next.
+//! Each call of the SDK is boxed. Its future has 5 KiB. Without the box, each function between here and the request's
+//! handler would copy it.
 
 mod activity;
 mod backoff;

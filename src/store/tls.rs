@@ -30,12 +30,12 @@ impl Tls {
         if let Some(config) = self.0.get() {
             return Ok(config.clone());
         }
-        let config = Arc::new(config()?);
+        let config = Arc::new(read_config()?);
         Ok(self.0.get_or_init(|| config).clone())
     }
 }
 
-fn config() -> Result<ClientConfig> {
+fn read_config() -> Result<ClientConfig> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(Error::other)?;

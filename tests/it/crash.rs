@@ -68,19 +68,17 @@ impl Scenario {
     }
 }
 
-/// A process of the function on this table.
-pub async fn start(database: &Table, cap: usize) -> Runtime {
-    let endpoint = database.endpoint.as_str();
+/// A process of the function on this table, with these settings besides.
+pub async fn start(database: &Table, settings: &[(&str, &str)]) -> Runtime {
     let environment = [
         ("TABLE_NAME", database.table.as_str()),
         ("AWS_REGION", &database.region),
-        ("AWS_ENDPOINT_URL_DYNAMODB", endpoint),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &database.endpoint),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("JWT_SECRET", token::SECRET),
-        ("MAX_SESSIONS", &cap.to_string()),
     ];
-    Runtime::start(env!("CARGO_BIN_EXE_sessions"), &environment).await
+    Runtime::start(env!("CARGO_BIN_EXE_sessions"), &[&environment, settings].concat()).await
 }
 
 /// What a request left in the table, and what the next try of it left.
@@ -94,8 +92,9 @@ struct Seen {
 }
 
 async fn run(world: &World, database: &Table, scenario: &Scenario, boundary: Option<Boundary>) -> Seen {
+    let cap = ("MAX_SESSIONS", &*scenario.cap.to_string());
     let proxy = Proxy::before(database).await;
-    let mut function = start(&proxy.database, scenario.cap).await;
+    let mut function = start(&proxy.database, &[cap]).await;
     function.ready().await.unwrap();
     // What it read ahead is no part of the request.
     proxy.forget();
@@ -110,7 +109,7 @@ async fn run(world: &World, database: &Table, scenario: &Scenario, boundary: Opt
         proxy.settle().await;
     }
     let after = State::of(database).await;
-    let mut function = start(&proxy.database, scenario.cap).await;
+    let mut function = start(&proxy.database, &[cap]).await;
     let answer = function.invoke(&event).await.unwrap().body;
     assert!([200, 201].map(Value::from).contains(&answer["statusCode"]), "{answer}");
     proxy.settle().await;

@@ -412,6 +412,35 @@ async fn every_route_answers_503_without_a_database() {
     }
 }
 
+/// The next call may reach another machine of DynamoDB, which works.
+#[tokio::test]
+async fn a_connection_that_brought_a_server_error_is_not_used_again() {
+    let proxy = Proxy::before(&database().await).await;
+    let service = Service::on(proxy.database.clone(), &[]);
+    service.store().profile(&user("74")).await.unwrap();
+    let faults = [
+        (Fault::Refused("ThrottlingException"), 1),
+        (Fault::Failing(500, "InternalServerError"), 2),
+        (Fault::LoadBalancer, 3),
+    ];
+    for (fault, connections) in faults {
+        proxy.trouble(Trouble { fault, after: 0, lasts: false });
+        service.store().profile(&user("74")).await.unwrap();
+        assert_eq!(proxy.connections(), connections, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_finish_the_handshake_is_given_up_after_the_time_for_connecting() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut database = database().await;
+    database.endpoint = format!("https://{}", silent.local_addr().unwrap());
+    database.timeouts.connect = Duration::from_millis(50);
+    // All other limits of a test are a minute long, so that this returns only because of the limit above.
+    let refused = Service::on(database, &[]).store().profile(&user("74")).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("Elapsed"), "{refused:?}");
+}
+
 #[test]
 fn the_longest_request_fits_into_the_timeouts() {
     let template: Yaml = serde_norway::from_str(include_str!("../../template.yaml")).unwrap();

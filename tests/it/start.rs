@@ -13,7 +13,7 @@ async fn the_first_list_uses_the_connections_of_the_cold_start() {
     let database = database().await;
     let session = Service::on(database.clone(), &[]).sign_in("1", "pc").await;
     let proxy = Proxy::before(&database).await;
-    let mut function = start(&proxy.database, 3).await;
+    let mut function = start(&proxy.database, &[]).await;
     function.ready().await.unwrap();
     assert_eq!(proxy.connections(), 2, "the calls of a list are made at the same time");
     assert_eq!(shapes(&proxy), WARM_UP);
@@ -39,7 +39,7 @@ fn shapes(proxy: &Proxy) -> Vec<String> {
 
 #[tokio::test]
 async fn the_function_starts_without_a_database() {
-    let mut function = start(&nowhere(), 3).await;
+    let mut function = start(&nowhere(), &[]).await;
     function.ready().await.unwrap();
     let answer = function.invoke(&Call::of(ROUTES[0]).event()).await.unwrap();
     assert_eq!(answer.body["statusCode"], 401);

@@ -1,25 +1,17 @@
-//! TLS to DynamoDB: the function trusts the system's roots, each for the name that was called, and nothing else.
+//! TLS to DynamoDB: the function talks only to a server that a root of the system has signed for the name that it calls.
 
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::lambda::Runtime;
+use crate::crash::start;
 use crate::support::tls::{Front, Trust};
 use crate::support::*;
 use serde_json::Value;
 
 /// The status of an admin's list by a function that calls `host` and trusts the roots in this file.
 async fn list(database: &Table, host: &str, roots: &Path) -> Value {
-    let environment = [
-        ("TABLE_NAME", database.table.as_str()),
-        ("JWT_SECRET", token::SECRET),
-        ("AWS_REGION", &database.region),
-        ("AWS_ACCESS_KEY_ID", "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("AWS_ENDPOINT_URL_DYNAMODB", &format!("https://{host}")),
-        ("SSL_CERT_FILE", roots.to_str().unwrap()),
-    ];
-    let mut function = Runtime::start(env!("CARGO_BIN_EXE_sessions"), &environment).await;
+    let database = Table { endpoint: format!("https://{host}"), ..database.clone() };
+    let mut function = start(&database, &[("SSL_CERT_FILE", roots.to_str().unwrap())]).await;
     let answer = function.invoke(&Call::of(ROUTES[0]).token(&admin_token()).event()).await.unwrap();
     answer.body["statusCode"].clone()
 }
@@ -41,7 +33,7 @@ async fn the_function_calls_a_server_that_one_of_the_roots_has_signed() {
 }
 
 #[tokio::test]
-async fn the_function_refuses_a_server_with_a_root_or_a_name_that_is_not_its_own() {
+async fn the_function_refuses_a_server_with_an_unknown_root_or_another_name() {
     let (database, folder, other_folder) = (database().await, Folder::new(), Folder::new());
     let (port, trust) = serve(&database, &folder).await;
     let (_, other) = serve(&database, &other_folder).await;
