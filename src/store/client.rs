@@ -3,7 +3,7 @@
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::retry::{ReconnectMode, RetryConfig};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{self, HttpClient, ProvideCredentials, StalledStreamProtectionConfig};
 
@@ -36,12 +36,18 @@ pub fn http_client() -> impl HttpClient + 'static {
 pub fn from_sdk_config(sdk: &SdkConfig, timeouts: &Timeouts) -> Client {
     let config = config::Builder::from(sdk)
         .timeout_config(timeout_config(timeouts))
-        .retry_config(
-            RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(timeouts.backoff),
-        )
+        .retry_config(retry_config(timeouts))
         // Answers are small, and the timeouts above bound them.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Client::from_conf(config.build())
+}
+
+fn retry_config(timeouts: &Timeouts) -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(timeouts.backoff)
+        // The connector itself closes a connection that failed. The SDK would look for a way to do so, and log an error.
+        .with_reconnect_mode(ReconnectMode::ReuseAllConnections)
 }
 
 fn timeout_config(timeouts: &Timeouts) -> TimeoutConfig {

@@ -1,6 +1,6 @@
 //! The connections to DynamoDB. The SDK signs requests, repeats them if need be, and bounds their time; this sends them.
 //!
-//! The SDK has a connector of its own. With this one the service is smaller, and starts and answers sooner:
+//! The SDK has a connector of its own. This one makes the service smaller, and its start and its answers faster:
 //! docs/performance.md has the figures.
 
 use std::io;
@@ -30,8 +30,8 @@ use tokio::time::timeout;
 use super::dns::SharedLookup;
 use super::tls::Tls;
 
-/// A connection that was idle for so long is not used again: a device on the way may have forgotten it, and nobody would
-/// answer. hyper-util has the same limit.
+/// A connection that was idle for so long is not used again: a router or firewall may have dropped it, and then a request
+/// gets no answer. hyper-util has the same limit.
 const IDLE_MAX: Duration = Duration::from_secs(90);
 
 /// All connections; clones share them.
@@ -80,14 +80,14 @@ impl HttpConnector for Connector {
 }
 
 impl Connector {
-    /// Sends a request and reads the whole answer. If the caller gives up before, the connection is closed.
+    /// Sends a request and reads the whole answer. If this future is dropped before, the connection is closed.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let (endpoint, mut request) = Endpoint::split(request)?;
         while let Some(mut connection) = self.connections.take_idle(&endpoint) {
             match connection.sender.try_send_request(request).await {
                 Ok(answer) => return self.connections.read(answer, connection).await,
                 Err(mut error) => match error.take_message() {
-                    // DynamoDB has just closed this connection, so the request is for the next one.
+                    // The server has closed this connection, and did not get the request. The next one sends it.
                     Some(unsent) => request = unsent,
                     None => return Err(hyper_error(error.into_error())),
                 },
@@ -124,14 +124,14 @@ impl Connections {
         let addresses: Vec<_> = addresses.into_iter().map(with_port).collect();
         let stream = TcpStream::connect(addresses.as_slice()).await?;
         stream.set_nodelay(true)?;
-        match endpoint.is_https() {
+        match endpoint.is_https {
             true => start(self.0.tls.connect(endpoint.host(), stream).await?).await,
             false => start(stream).await,
         }
     }
 
-    /// Reads the whole answer. Then the connection is idle. After a server error it is closed, because the next request may
-    /// reach a machine that works on a new one.
+    /// Reads the whole answer. Then the connection is idle. After a server error it is closed, because a new one may reach
+    /// another machine, which works.
     async fn read(
         &self,
         answer: Response<Incoming>,
@@ -147,12 +147,12 @@ impl Connections {
     }
 }
 
-/// Starts HTTP/1.1. DynamoDB has no HTTP/2.
+/// Starts HTTP/1.1. HTTP/2 is not offered.
 async fn start(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> io::Result<SendRequest<SdkBody>> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    // This runs until either side closes the connection. The request under way gets its error.
+    // The task ends when either side closes the connection. A request under way then gets the error.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -160,7 +160,7 @@ async fn start(
 /// The server of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Endpoint {
-    scheme: Scheme,
+    is_https: bool,
     authority: Authority,
 }
 
@@ -170,18 +170,18 @@ impl Endpoint {
     fn split(request: HttpRequest) -> Result<(Self, Request<SdkBody>), ConnectorError> {
         let mut request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
         let url = take(request.uri_mut()).into_parts();
-        let (Some(scheme), Some(authority)) = (url.scheme, url.authority) else {
-            return Err(ConnectorError::user("the endpoint is no URL".into()));
+        let refused = || ConnectorError::user("the endpoint is not a URL with http or https".into());
+        let is_https = match url.scheme.as_ref().map(Scheme::as_str) {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(refused()),
         };
+        let authority = url.authority.ok_or_else(refused)?;
         *request.uri_mut() = url.path_and_query.map_or_else(Uri::default, Uri::from);
-        let endpoint = Self { scheme, authority };
+        let endpoint = Self { is_https, authority };
         let host = endpoint.host_header().map_err(|error| ConnectorError::user(error.into()))?;
         request.headers_mut().insert(HOST, host);
         Ok((endpoint, request))
-    }
-
-    fn is_https(&self) -> bool {
-        self.scheme == Scheme::HTTPS
     }
 
     /// The name or the address.
@@ -190,7 +190,7 @@ impl Endpoint {
     }
 
     fn default_port(&self) -> u16 {
-        if self.is_https() { 443 } else { 80 }
+        if self.is_https { 443 } else { 80 }
     }
 
     fn port(&self) -> u16 {
@@ -217,7 +217,7 @@ async fn within<T>(
 }
 
 /// The SDK repeats a request when the error is `io`: the connection broke. It does not when the error is `other`: the answer
-/// is no HTTP, or the request cannot be sent as HTTP.
+/// is not HTTP, or the request cannot be sent as HTTP.
 fn hyper_error(error: hyper::Error) -> ConnectorError {
     match error.is_parse() || error.is_user() {
         true => ConnectorError::other(error.into(), None),
@@ -266,7 +266,9 @@ mod tests {
             assert_eq!(endpoint.port(), port);
         }
         assert_eq!(endpoint("http://[::1]:8000/").host(), "::1");
-        assert!(Endpoint::split(request("/")).is_err());
+        for no_endpoint in ["/", "//localhost/", "htps://localhost/"] {
+            assert!(Endpoint::split(request(no_endpoint)).is_err(), "{no_endpoint}");
+        }
     }
 
     #[tokio::test]
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_closed_or_was_idle_for_long_is_not_used_again() {
+    async fn a_connection_that_is_closed_or_was_idle_too_long_is_not_used_again() {
         let connections = Connections::default();
         let (old, _server) = connection("http://one/", Instant::now() - IDLE_MAX).await;
         let (closed, server) = connection("http://one/", Instant::now()).await;

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 /// How long an answer is used. The connections of one start or one request are opened within this time.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// Looks names up as the system does. Connections that are opened at the same time share one lookup, because each lookup
+/// Looks names up with the system's resolver. Connections that are opened at the same time share one lookup, because each lookup
 /// takes a thread, and threads are slow to start with the CPU share of a small function.
 #[derive(Debug, Default)]
 pub(super) struct SharedLookup(Mutex<Option<Found>>);
@@ -45,14 +45,15 @@ mod tests {
 
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-    /// A lookup that has found this name. The system knows no name that is as long as the names below.
+    /// A lookup that has found this name. The names below are longer than DNS allows, so a real
+    /// lookup of them fails.
     fn found(name: &str, at: Instant) -> SharedLookup {
         let found = Found { name: name.into(), addresses: vec![ADDRESS], at };
         SharedLookup(Mutex::new(Some(found)))
     }
 
     #[tokio::test]
-    async fn a_name_is_looked_up_as_the_system_does() {
+    async fn a_name_is_looked_up_with_the_systems_resolver() {
         let addresses = SharedLookup::default().addresses("localhost").await.unwrap();
         assert!(addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
         assert!(!addresses.is_empty());
@@ -61,7 +62,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_shared_for_a_moment_and_only_for_its_own_name() {
         let (long, other) = ("a".repeat(300), "b".repeat(300));
-        // As long as the clock has not come to `new`, no time has passed since then.
+        // `new` lies in the future, so no time has passed since then.
         let (new, old) = (Instant::now() + Duration::from_secs(3_600), Instant::now() - FRESH);
         assert_eq!(found(&long, new).addresses(&long).await.unwrap(), [ADDRESS]);
         for lookup in [found(&long, old), found(&other, new)] {

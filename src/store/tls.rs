@@ -1,23 +1,22 @@
 //! TLS with the system's root certificates.
 
-use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use rustls_native_certs::load_native_certs;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// The settings of all connections. The first connection makes them, because it takes time to read the roots.
+/// The settings of all connections. The first connection makes them, because reading the roots takes time.
 #[derive(Debug, Default)]
 pub(super) struct Tls(OnceLock<Arc<ClientConfig>>);
 
 impl Tls {
-    /// Makes the handshake with the server of this name.
+    /// Does the TLS handshake, and checks that the server has this name.
     ///
     /// # Errors
     /// The system has no roots, or the handshake fails.
@@ -42,13 +41,12 @@ fn read_config() -> Result<ClientConfig> {
     Ok(config.with_root_certificates(roots()?).with_no_client_auth())
 }
 
-/// The roots in `SSL_CERT_FILE`, or else in the file where this system keeps them. A root that cannot be read is left
-/// out.
+/// The system's roots. `SSL_CERT_FILE` and `SSL_CERT_DIR` name others. A root that cannot be read is left out.
 fn roots() -> Result<RootCertStore> {
-    let none = |what| Error::new(ErrorKind::NotFound, what);
-    let file = openssl_probe::probe().cert_file.ok_or_else(|| none("the system has no root certificates"))?;
-    let pem = fs::read(file)?;
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(|root| root.ok()));
-    if roots.is_empty() { Err(none("the file of root certificates has none")) } else { Ok(roots) }
+    roots.add_parsable_certificates(load_native_certs().certs);
+    match roots.is_empty() {
+        true => Err(Error::new(ErrorKind::NotFound, "no root certificates were found")),
+        false => Ok(roots),
+    }
 }

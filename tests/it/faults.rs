@@ -417,6 +417,7 @@ async fn every_route_answers_503_without_a_database() {
 async fn a_connection_that_brought_a_server_error_is_not_used_again() {
     let proxy = Proxy::before(&database().await).await;
     let service = Service::on(proxy.database.clone(), &[]);
+    let (log, _guard) = Log::start();
     service.store().profile(&user("74")).await.unwrap();
     let faults = [
         (Fault::Refused("ThrottlingException"), 1),
@@ -427,6 +428,7 @@ async fn a_connection_that_brought_a_server_error_is_not_used_again() {
         proxy.trouble(Trouble { fault, after: 0, lasts: false });
         service.store().profile(&user("74")).await.unwrap();
         assert_eq!(proxy.connections(), connections, "{fault:?}");
+        assert_eq!(log.text(), "", "the caller felt nothing, so there is nothing to report");
     }
 }
 
@@ -436,7 +438,7 @@ async fn a_server_that_does_not_finish_the_handshake_is_given_up_after_the_time_
     let mut database = database().await;
     database.endpoint = format!("https://{}", silent.local_addr().unwrap());
     database.timeouts.connect = Duration::from_millis(50);
-    // All other limits of a test are a minute long, so that this returns only because of the limit above.
+    // All other limits of a test are a minute long, so only the limit above can end this.
     let refused = Service::on(database, &[]).store().profile(&user("74")).await.unwrap_err();
     assert!(format!("{refused:?}").contains("Elapsed"), "{refused:?}");
 }

@@ -1,4 +1,4 @@
-//! The cold start: what is read ahead, and that a start does not depend on it.
+//! The cold start: what the function reads before its first request. It also starts when that fails.
 
 use std::time::Duration;
 
@@ -46,11 +46,11 @@ async fn the_function_starts_without_a_database() {
 }
 
 #[tokio::test]
-async fn the_cold_start_does_not_wait_longer_than_its_limit() {
+async fn the_warm_up_ends_at_its_time_limit() {
     let proxy = Proxy::before(&database().await).await;
     proxy.trouble(Trouble { fault: Fault::Stalled(Engine::Unasked), after: 0, lasts: true });
     let mut database = proxy.database.clone();
     database.timeouts.warm_up = Duration::from_millis(50);
-    // All other limits of a test are a minute long, so that this returns only because of the limit above.
+    // All other limits of a test are a minute long, so only the limit above can end this.
     Service::on(database, &[]).app.warm_up().await;
 }

@@ -1,4 +1,5 @@
-//! TLS to DynamoDB: the function talks only to a server that a root of the system has signed for the name that it calls.
+//! TLS to DynamoDB: the function talks only to a server whose certificate a trusted root has signed for the name that was
+//! called.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +17,7 @@ async fn list(database: &Table, host: &str, roots: &Path) -> Value {
     answer.body["statusCode"].clone()
 }
 
-/// The port of a TLS server before the engine, and the files of roots with which clients trust it.
+/// The port of a TLS server in front of the engine, and the files of roots with which clients trust it.
 async fn serve(database: &Table, folder: &Folder) -> (u16, Trust) {
     let engine = database.endpoint.trim_start_matches("http://").to_owned();
     let (front, trust) = Front::new(engine, folder.path()).unwrap();
@@ -24,7 +25,7 @@ async fn serve(database: &Table, folder: &Folder) -> (u16, Trust) {
 }
 
 #[tokio::test]
-async fn the_function_calls_a_server_that_one_of_the_roots_has_signed() {
+async fn the_function_trusts_a_server_whose_certificate_a_root_has_signed() {
     let (database, folder) = (database().await, Folder::new());
     let (port, trust) = serve(&database, &folder).await;
     for roots in [trust.test_root, trust.all_roots] {
@@ -33,7 +34,7 @@ async fn the_function_calls_a_server_that_one_of_the_roots_has_signed() {
 }
 
 #[tokio::test]
-async fn the_function_refuses_a_server_with_an_unknown_root_or_another_name() {
+async fn the_function_refuses_an_unknown_root_or_another_name() {
     let (database, folder, other_folder) = (database().await, Folder::new(), Folder::new());
     let (port, trust) = serve(&database, &folder).await;
     let (_, other) = serve(&database, &other_folder).await;
