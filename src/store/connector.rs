@@ -1,6 +1,6 @@
 //! The connections to DynamoDB. The SDK signs requests, repeats them if need be, and bounds their time; this sends them.
 //!
-//! The SDK has a connector of its own. This one makes the service smaller, and its start and its answers faster:
+//! The SDK has a connector of its own. This one makes the service smaller and its start faster:
 //! docs/performance.md has the figures.
 
 use std::io;
