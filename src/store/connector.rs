@@ -227,7 +227,7 @@ fn hyper_error(error: hyper::Error) -> ConnectorError {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::task::yield_now;
 
     use super::*;
@@ -298,5 +298,30 @@ mod tests {
         connections.idle().extend([old, closed]);
         assert!(connections.take_idle(&endpoint("http://one/")).is_none());
         assert!(connections.idle().is_empty());
+    }
+
+    /// Reads one request and answers it.
+    async fn serve(mut server: DuplexStream) {
+        let mut received = Vec::new();
+        while !received.ends_with(b"{}") {
+            server.read_buf(&mut received).await.unwrap();
+        }
+        server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_its_connection_could_not_send_goes_to_the_next_one() {
+        let now = Instant::now();
+        let connections = Connections::default();
+        let (works, server) = connection("http://one/", now).await;
+        let (closed, closed_server) = connection("http://one/", now + Duration::from_secs(1)).await;
+        connections.idle().extend([works, closed]);
+        // The connection's task has not run since, so nobody knows yet that it is closed.
+        drop(closed_server);
+        let connector = Connector { connections, connect_timeout: None, read_timeout: None };
+        tokio::spawn(serve(server));
+        let answer = connector.send(request("http://one/")).await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        assert_eq!(connector.connections.idle().len(), 1);
     }
 }
