@@ -17,11 +17,12 @@ const GB_SECOND: f64 = 0.000_013_333_4;
 /// Dollars for a million requests, in the same list.
 const MILLION_REQUESTS: f64 = 0.20;
 
-/// The fewest cold starts of each kind.
+/// Cold starts that are held to the share after their init. Those that are held to it from the beginning are at least so
+/// many.
 const STARTS: usize = 3;
 
-/// Cold starts that are throttled from the beginning are repeated for so long, because a start waits for a whole number of
-/// periods and this number varies.
+/// How long the starts that are held to the share from the beginning are repeated. Each waits for a whole number of
+/// periods, and this number varies.
 const THROTTLED: Duration = Duration::from_secs(4);
 
 /// Calls at [`PACE`] after each cold start.
@@ -76,10 +77,10 @@ impl Shares {
 
     pub fn table(&self) -> String {
         let mut text = format!(
-            "With the CPU share of some memory, DynamoDB's answers {} later. Milliseconds: medians of {STARTS} cold \
-             starts (throttled: of those in {} s, or {STARTS}), {PACED} calls at 20 a second after each of them (p99: \
+            "With the CPU share of some memory, DynamoDB's answers {} ms later. Milliseconds: medians of {STARTS} cold \
+             starts (throttled from the beginning: at least as many, for {} s), {PACED} calls at 20 a second after each of them (p99: \
              the median of the processes), and {} s of calls back to back. Billed: whole milliseconds, init included. \
-             Dollars: the paced calls, at {GB_SECOND} a GB-second and {MILLION_REQUESTS} a million requests.\n\n",
+             Dollars: the paced calls, at ${GB_SECOND} a GB-second and ${MILLION_REQUESTS} a million requests.\n\n",
             ms(self.delay),
             THROTTLED.as_secs(),
             BACK_TO_BACK.as_secs(),
@@ -164,8 +165,8 @@ impl Shares {
 
 impl Row {
     async fn measure(contender: &Contender, memory: u32, share: &Share, world: &World) -> Result<Self> {
-        let (begin, mut throttled) = (Instant::now(), Vec::new());
-        while throttled.len() < STARTS || begin.elapsed() < THROTTLED {
+        let (start, mut throttled) = (Instant::now(), Vec::new());
+        while throttled.len() < STARTS || start.elapsed() < THROTTLED {
             throttled.push(contender.start(world, Throttle::Always(share)).await?.end().await);
         }
         let (mut lambda, mut paced, mut back_to_back) = (Vec::new(), Vec::new(), Vec::new());

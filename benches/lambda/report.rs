@@ -36,7 +36,7 @@ impl Measured {
     }
 
     fn row(&self) -> Row {
-        let each = |figure: fn(&Run) -> Duration| Spread::of(self.runs.iter().map(figure).collect());
+        let each = |figure: fn(&Run) -> Duration| Spread(self.runs.iter().map(figure).collect());
         let warm: Vec<Duration> = self.runs.iter().flat_map(|run| run.warm.iter().copied()).collect();
         Row {
             name: self.name,
@@ -44,36 +44,43 @@ impl Measured {
             cold: each(|run| run.start.cold()),
             first: each(|run| run.start.first),
             start_cpu: each(|run| run.start.cpu),
-            warm: Spread::of(self.runs.iter().map(|run| quantile(run.warm.clone(), 0.5)).collect()),
+            warm: each(|run| quantile(run.warm.clone(), 0.5)),
             p99: quantile(warm, 0.99),
             cpu: each(|run| run.cpu),
-            rounds: self.runs.iter().map(|run| (quantile(run.warm.clone(), 0.5), run.cpu)).collect(),
             memory: self.runs.iter().map(|run| run.memory).max().unwrap_or_default(),
             size: self.size,
         }
     }
 }
 
-/// A median over the runs, and the middle half of them.
-#[derive(Clone, Copy)]
-struct Spread {
-    low: Duration,
-    median: Duration,
-    high: Duration,
-}
+/// A figure in each round.
+struct Spread(Vec<Duration>);
 
 impl Spread {
-    fn of(values: Vec<Duration>) -> Self {
-        let at = |q| quantile(values.clone(), q);
-        Self { low: at(0.25), median: at(0.5), high: at(0.75) }
+    fn at(&self, q: f64) -> Duration {
+        quantile(self.0.clone(), q)
     }
 
-    fn text(self) -> String {
-        format!("{} ({}-{})", ms(self.median), ms(self.low), ms(self.high))
+    fn median(&self) -> Duration {
+        self.at(0.5)
     }
 
-    fn json(self) -> Value {
-        json!({"p25": millis(self.low), "median": millis(self.median), "p75": millis(self.high)})
+    /// How many times as large as `other` it is. The two are compared in each round, because the machine's speed changes
+    /// from one round to the next, and the median of the rounds counts.
+    fn times(&self, other: &Self) -> f64 {
+        let mut rounds: Vec<_> =
+            self.0.iter().zip(&other.0).map(|(own, other)| ratio(*own, *other)).collect();
+        rounds.sort_unstable_by(f64::total_cmp);
+        rounds.get(rounds.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The median, and the middle half of the rounds.
+    fn text(&self) -> String {
+        format!("{} ({}-{})", ms(self.median()), ms(self.at(0.25)), ms(self.at(0.75)))
+    }
+
+    fn json(&self) -> Value {
+        json!({"p25": millis(self.at(0.25)), "median": millis(self.median()), "p75": millis(self.at(0.75))})
     }
 }
 
@@ -110,24 +117,13 @@ struct Row {
     warm: Spread,
     p99: Duration,
     cpu: Spread,
-    /// The warm p50 and the CPU time of a call, in each round.
-    rounds: Vec<(Duration, Duration)>,
     memory: u64,
     size: u64,
 }
 
 impl Row {
-    /// How many times as long as `other` it takes, for its warm p50 and its CPU time. Both are measured in each round, and
-    /// the median of the rounds counts, because the machine's speed changes from one round to the next.
-    fn times(&self, other: &Self) -> (f64, f64) {
-        let rounds = || self.rounds.iter().zip(&other.rounds);
-        let warm = rounds().map(|((own, _), (other, _))| ratio(*own, *other)).collect();
-        let cpu = rounds().map(|((_, own), (_, other))| ratio(*own, *other)).collect();
-        (median(warm), median(cpu))
-    }
-
     fn text(&self) -> String {
-        let Self { name, init, cold, first, start_cpu, warm, p99, cpu, memory, size, .. } = self;
+        let Self { name, init, cold, first, start_cpu, warm, p99, cpu, memory, size } = self;
         let times = [init, cold, first, start_cpu, warm].map(|spread| spread.text()).join(" | ");
         let (cpu, p99, memory, size) = (cpu.text(), ms(*p99), mib(*memory), mib(*size));
         format!("| {name} | {times} | {p99} | {cpu} | {memory:.1} MiB | {size:.1} MiB |\n")
@@ -204,7 +200,7 @@ impl Report {
         targets.extend(self.targets_beside_limit());
         let own = &self.rows[0];
         targets.extend([
-            Target::at_most("first call over a warm one", 2.5, ratio(own.first.median, own.warm.median)),
+            Target::at_most("first call over a warm one", 2.5, ratio(own.first.median(), own.warm.median())),
             Target::at_most("MiB of memory at the peak", 12.0, mib(self.memory())),
             Target::at_most("MiB of deployed zip", 4.0, mib(self.zips.service)),
         ]);
@@ -220,8 +216,8 @@ impl Report {
 
     fn targets_beside_peers(&self) -> Vec<Target> {
         let own = &self.rows[0];
-        let faster = |peer: &Row| ratio(peer.cold.median, own.cold.median);
-        let above = |floor: &Row| millis(own.cold.median) - millis(floor.cold.median);
+        let faster = |peer: &Row| ratio(peer.cold.median(), own.cold.median());
+        let above = |floor: &Row| millis(own.cold.median()) - millis(floor.cold.median());
         let targets = [
             self.row("Node")
                 .map(|peer| Target::at_least("times Node's speed to the first answer", 12.0, faster(peer))),
@@ -238,11 +234,10 @@ impl Report {
     fn targets_beside_limit(&self) -> Vec<Target> {
         let rows = (self.row("limit"), self.row(OWN_LIST), self.row(OWN_LIST_WITHOUT_SID));
         let (Some(limit), Some(list), Some(without)) = rows else { return Vec::new() };
-        let ((warm, cpu), (warm_without, _)) = (list.times(limit), without.times(limit));
         vec![
-            Target::at_most("own list's warm p50 over the limit's", 1.6, warm),
-            Target::at_most("the same without sid", 1.9, warm_without),
-            Target::at_most("own list's CPU over the limit's", 2.8, cpu),
+            Target::at_most("own list's warm p50 over the limit's", 1.6, list.warm.times(&limit.warm)),
+            Target::at_most("the same without sid", 1.9, without.warm.times(&limit.warm)),
+            Target::at_most("own list's CPU over the limit's", 2.8, list.cpu.times(&limit.cpu)),
         ]
     }
 
@@ -250,7 +245,7 @@ impl Report {
     fn targets_beside_build(&self) -> Vec<Target> {
         let (Some(other), Some(zip)) = (self.row(BESIDE), self.zips.beside) else { return Vec::new() };
         let own = &self.rows[0];
-        let later = millis(own.cold.median) - millis(other.cold.median);
+        let later = millis(own.cold.median()) - millis(other.cold.median());
         vec![
             Target::at_most("ms to the first answer more than beside it", 0.5, later),
             Target::at_most("MiB of memory more than beside it", 1.5, mib(own.memory) - mib(other.memory)),
@@ -287,11 +282,6 @@ pub const BESIDE: &str = "beside it";
 
 fn ratio(one: Duration, other: Duration) -> f64 {
     one.as_secs_f64() / other.as_secs_f64()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// The size of a program in a zip: deflated as much as possible, and some hundred bytes of headers.
