@@ -250,6 +250,24 @@ mod tests {
         (Connection { endpoint: endpoint(url), sender, used_at }, server)
     }
 
+    /// Two idle connections, of which the second was used a second after the first, and the servers' ends of them.
+    async fn two_idle(now: Instant) -> (Connections, [DuplexStream; 2]) {
+        let connections = Connections::default();
+        let (first, first_server) = connection("http://one/", now).await;
+        let (second, second_server) = connection("http://one/", now + Duration::from_secs(1)).await;
+        connections.idle().extend([first, second]);
+        (connections, [first_server, second_server])
+    }
+
+    /// Reads one request and answers it.
+    async fn serve(mut server: DuplexStream) {
+        let mut received = Vec::new();
+        while !received.ends_with(b"{}") {
+            assert_ne!(server.read_buf(&mut received).await.unwrap(), 0, "the connection was closed");
+        }
+        server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+    }
+
     #[test]
     fn a_request_names_its_server_as_the_sdk_has_signed_it() {
         let cases = [
@@ -274,10 +292,7 @@ mod tests {
     #[tokio::test]
     async fn an_idle_connection_is_used_again_for_its_own_endpoint_and_the_last_one_first() {
         let now = Instant::now();
-        let connections = Connections::default();
-        let (first, _server) = connection("http://one/", now).await;
-        let (second, _server) = connection("http://one/", now + Duration::from_secs(1)).await;
-        connections.idle().extend([first, second]);
+        let (connections, _servers) = two_idle(now).await;
         assert!(connections.take_idle(&endpoint("http://two/")).is_none());
         assert!(connections.take_idle(&endpoint("https://one/")).is_none());
         let taken = connections.take_idle(&endpoint("http://one/")).unwrap();
@@ -300,26 +315,13 @@ mod tests {
         assert!(connections.idle().is_empty());
     }
 
-    /// Reads one request and answers it.
-    async fn serve(mut server: DuplexStream) {
-        let mut received = Vec::new();
-        while !received.ends_with(b"{}") {
-            server.read_buf(&mut received).await.unwrap();
-        }
-        server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
-    }
-
     #[tokio::test]
     async fn a_request_that_its_connection_could_not_send_goes_to_the_next_one() {
-        let now = Instant::now();
-        let connections = Connections::default();
-        let (works, server) = connection("http://one/", now).await;
-        let (closed, closed_server) = connection("http://one/", now + Duration::from_secs(1)).await;
-        connections.idle().extend([works, closed]);
+        let (connections, [works, closed]) = two_idle(Instant::now()).await;
         // The connection's task has not run since, so nobody knows yet that it is closed.
-        drop(closed_server);
+        drop(closed);
         let connector = Connector { connections, connect_timeout: None, read_timeout: None };
-        tokio::spawn(serve(server));
+        tokio::spawn(serve(works));
         let answer = connector.send(request("http://one/")).await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
         assert_eq!(connector.connections.idle().len(), 1);

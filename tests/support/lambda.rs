@@ -85,7 +85,7 @@ impl Runtime {
             ("AWS_LAMBDA_RUNTIME_API", api.as_str()),
             ("AWS_LAMBDA_FUNCTION_NAME", "sessions"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
             ("AWS_LAMBDA_LOG_GROUP_NAME", "sessions"),
             ("AWS_LAMBDA_LOG_STREAM_NAME", "sessions"),
         ];
