@@ -1,16 +1,13 @@
 //! The settings. They are read from the environment once, at the start.
 
 use std::env;
-use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
-use crate::auth::{JwksError, PublicKeys};
+use crate::auth::{AuthMode, AuthSettings, JwksError, PublicKeys, RoleSource, SECRET_MIN, Secret};
 use crate::session::Policy;
-
-/// The shortest JWT secret, in bytes. RFC 7518 section 3.2 asks for the size of the hash output.
-pub const SECRET_MIN: usize = 32;
+use crate::store::{Database, Timeouts};
 
 /// All settings.
 #[derive(Clone, Debug)]
@@ -18,7 +15,7 @@ pub struct Config {
     /// The table that holds the sessions.
     pub database: Database,
     /// How callers are authenticated.
-    pub auth: Auth,
+    pub auth: AuthSettings,
     /// How long sessions last, and how many a user may have.
     pub policy: Policy,
     /// What the list of an unknown user answers.
@@ -27,122 +24,6 @@ pub struct Config {
     pub function: String,
     /// `AWS_LAMBDA_FUNCTION_VERSION`, which Lambda sets. It names the function's version in the metrics.
     pub version: String,
-}
-
-/// The table that holds the sessions. Region, credentials and endpoint are the AWS SDK's own settings.
-#[derive(Clone, Debug)]
-pub struct Database {
-    /// `TABLE_NAME`
-    pub table: String,
-    /// How long to wait for DynamoDB.
-    pub timeouts: Timeouts,
-}
-
-/// The longest waits for DynamoDB. They are constants and not settings, because they fit together and into the
-/// function's timeout of 25 seconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// For a connection.
-    pub connect: Duration,
-    /// For one attempt of one call, with its connection.
-    pub attempt: Duration,
-    /// For one call with its retries.
-    pub call: Duration,
-    /// For a chain of calls, before its last round starts. Together with the calls before the chain and the calls of
-    /// that round, it stays under the function's timeout.
-    pub chain: Duration,
-    /// The upper bound of the wait before the first retry of a call. It doubles with every retry.
-    pub backoff: Duration,
-    /// For the calls that a start makes before the first request.
-    pub warm_up: Duration,
-}
-
-impl Default for Timeouts {
-    /// A healthy DynamoDB answers within 10 milliseconds and never needs this long. One in trouble may need it.
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(1),
-            attempt: Duration::from_secs(1),
-            // A request makes up to six calls one after the other, and must be answered before the function times out.
-            call: Duration::from_millis(2_500),
-            chain: Duration::from_secs(6),
-            // The base that the SDKs use for DynamoDB. The Rust SDK's default of a second suits slower services:
-            // https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
-            backoff: Duration::from_millis(50),
-            // A connection takes about 10 milliseconds, and Lambda gives a start ten seconds.
-            warm_up: Duration::from_secs(1),
-        }
-    }
-}
-
-/// How callers are authenticated, and how admins are recognised.
-#[derive(Clone, Debug)]
-pub struct Auth {
-    /// `AUTH_MODE`
-    pub mode: AuthMode,
-    /// `USER_ID_CLAIM`
-    pub user_id_claim: String,
-    /// `ROLE_CLAIM`
-    pub role_claim: String,
-    /// `SESSION_ID_CLAIM`
-    pub session_id_claim: String,
-    /// `ADMIN_ROLE`
-    pub admin_role: String,
-    /// `SERVICE_ROLE`: the role of a back end's own token; without it there are no such tokens
-    pub service_role: Option<String>,
-    /// `ROLE_SOURCE`
-    pub role_source: RoleSource,
-    /// `REQUIRE_SID`: whether tokens without a session id are refused everywhere but at sign-in
-    pub require_sid: bool,
-    /// `JWT_ISSUER`: the `iss` that every token must have
-    pub issuer: Option<String>,
-    /// `JWT_AUDIENCE`: the `aud` that every token must have
-    pub audience: Option<String>,
-}
-
-/// Where tokens are verified.
-#[derive(Clone, Debug)]
-pub enum AuthMode {
-    /// In this function, with a secret that the issuer knows too.
-    Hs256 {
-        /// `JWT_SECRET`
-        secret: Secret,
-        /// `JWT_SECRET_PREVIOUS`, which is accepted too during a rotation
-        previous: Option<Secret>,
-    },
-    /// In this function, with the public keys of the issuer.
-    Jwks {
-        /// `JWKS`
-        keys: PublicKeys,
-    },
-    /// In API Gateway's JWT authorizer, which says whose token it verified.
-    Gateway,
-}
-
-/// A secret key. Its debug form does not show it.
-#[derive(Clone)]
-pub struct Secret(Vec<u8>);
-
-impl Secret {
-    /// The key.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-/// Where a caller's role is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoleSource {
-    /// In the token.
-    Token,
-    /// In the caller's profile item, for issuers whose tokens carry no role.
-    Table,
 }
 
 /// The answer to the list of a user without any record.
@@ -207,8 +88,8 @@ fn database(vars: &Vars<'_>) -> Result<Database, ConfigError> {
     Ok(Database { table: vars.required("TABLE_NAME")?, timeouts: Timeouts::default() })
 }
 
-fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
-    let auth = Auth {
+fn auth(vars: &Vars<'_>) -> Result<AuthSettings, ConfigError> {
+    let auth = AuthSettings {
         mode: auth_mode(vars)?,
         user_id_claim: vars.get("USER_ID_CLAIM").unwrap_or_else(|| "sub".into()),
         role_claim: vars.get("ROLE_CLAIM").unwrap_or_else(|| "role".into()),
@@ -221,15 +102,15 @@ fn auth(vars: &Vars<'_>) -> Result<Auth, ConfigError> {
         issuer: vars.get("JWT_ISSUER"),
         audience: vars.get("JWT_AUDIENCE"),
     };
-    match auth.service_role.as_ref() == Some(&auth.admin_role) {
-        true => Err(vars.invalid("SERVICE_ROLE", "another role than ADMIN_ROLE")),
-        false => Ok(auth),
+    if auth.service_role.as_ref() == Some(&auth.admin_role) {
+        return Err(vars.invalid("SERVICE_ROLE", "another role than ADMIN_ROLE"));
     }
+    Ok(auth)
 }
 
 fn auth_mode(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
     type Read = fn(&Vars<'_>) -> Result<AuthMode, ConfigError>;
-    let modes: [(&str, Read); 3] = [("hs256", hs256), ("jwks", jwks), ("gateway", |_| Ok(AuthMode::Gateway))];
+    let modes: [(&str, Read); 2] = [("hs256", hs256), ("jwks", jwks)];
     vars.one_of("AUTH_MODE", &modes)?(vars)
 }
 
@@ -272,16 +153,15 @@ impl Vars<'_> {
     }
 
     fn secret(&self, name: &'static str) -> Result<Option<Secret>, ConfigError> {
-        match self.get(name) {
-            Some(value) if is_json_object(&value) => Err(self.invalid(
+        let Some(value) = self.get(name) else { return Ok(None) };
+        if is_json_object(&value) {
+            return Err(self.invalid(
                 name,
                 "the secret itself, not a JSON object of keys and values (in Secrets Manager's console: plaintext)",
-            )),
-            Some(value) if value.len() < SECRET_MIN => {
-                Err(self.invalid(name, &format!("at least {SECRET_MIN} bytes long")))
-            }
-            value => Ok(value.map(|value| Secret(value.into_bytes()))),
+            ));
         }
+        let too_short = || self.invalid(name, &format!("at least {SECRET_MIN} bytes long"));
+        Secret::new(value).map(Some).ok_or_else(too_short)
     }
 
     fn invalid(&self, name: &'static str, takes: &str) -> ConfigError {
@@ -358,11 +238,6 @@ mod tests {
             let error = read(&[(name, "")]).unwrap_err();
             assert_eq!(error.to_string(), format!("{name} is not set"));
         }
-        // The gateway verifies tokens itself: no secret is needed.
-        assert!(matches!(
-            read(&[("JWT_SECRET", ""), ("AUTH_MODE", "gateway")]).unwrap().auth.mode,
-            AuthMode::Gateway
-        ));
     }
 
     #[test]
@@ -372,7 +247,7 @@ mod tests {
         let cases = [
             ("JWT_SECRET", short, "at least 32 bytes long"),
             ("JWT_SECRET_PREVIOUS", short, "at least 32 bytes long"),
-            ("AUTH_MODE", "rs256", "hs256 or jwks or gateway"),
+            ("AUTH_MODE", "rs256", "hs256 or jwks"),
             ("REQUIRE_SID", "yes", "false or true"),
             ("SERVICE_ROLE", "admin", "another role than ADMIN_ROLE"),
             ("ROLE_SOURCE", "Token", "token or table"),

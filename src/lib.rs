@@ -1,8 +1,13 @@
 //! The session service behind an admin panel: it keeps the sessions of all users, lists them, and ends them.
 //!
 //! A request flows one way: `main` → [`http`] → [`auth`], [`store`], [`device`] → [`session`].
-//! [`http`] turns an API Gateway event into a typed request, [`auth`] authenticates the caller, [`store`] reads and
-//! writes the one DynamoDB table, [`device`] names devices, and [`session`] holds the types and the rules.
+//! 1. `main` takes an event from Lambda and gives it to [`http::App::answer`] with the time.
+//! 2. [`http`] finds the endpoint in one table, [`auth`] verifies the token and names the caller, [`http::access`] decides
+//!    what the caller may do, and the handler parses the rest of the request.
+//! 3. [`store`] reads and writes the one DynamoDB table, by the rules of [`session`]. [`device`] names devices.
+//! 4. The handler's answer, or the problem that ended it, becomes the response. [`telemetry`] logs and counts it.
+//!
+//! [`config`] reads the environment once and composes the settings that `auth`, `store` and `session` own.
 //!
 //! These invariants always hold:
 //! 1. After a sign-in, under any concurrency, a user has at most `MAX_SESSIONS` live sessions.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use sessions::http::endpoint::{Access, ENDPOINTS, Endpoint, Name};
+use sessions::http::access::Access;
+use sessions::http::endpoint::{ENDPOINTS, Endpoint};
 use sessions::session::SessionId;
 use sessions::store::SessionStore;
 
@@ -253,16 +254,18 @@ impl Route {
 }
 
 fn query(endpoint: &Endpoint, user: &User) -> String {
-    match endpoint.name {
-        Name::Summary => format!("?user_id={}", user.id),
+    match endpoint.path {
+        "/sessions/summary" => format!("?user_id={}", user.id),
         _ => String::new(),
     }
 }
 
 fn body(endpoint: &Endpoint, user: &User) -> Option<Value> {
-    match endpoint.name {
-        Name::SignIn | Name::SignInUser => Some(json!({"device_fingerprint": "a new device"})),
-        Name::EndSessionsOfUsers => Some(json!({"user_ids": [user.id]})),
+    match (endpoint.method.as_str(), endpoint.path) {
+        ("POST", "/sessions/create" | "/sessions/user/{user_id}") => {
+            Some(json!({"device_fingerprint": "a new device"}))
+        }
+        ("POST", "/sessions/end") => Some(json!({"user_ids": [user.id]})),
         _ => None,
     }
 }
@@ -273,7 +276,8 @@ fn caller_token(endpoint: &Endpoint, user: &User, world: &World) -> String {
             token::token("1", Some("admin"), Some(&world.admin_session), expires())
         }
         Access::Service => token::token("backend", Some("service"), None, expires()),
-        Access::User => user.token(endpoint.name != Name::SignIn),
+        Access::User => user.token(true),
+        Access::NewUser => user.token(false),
     }
 }
 

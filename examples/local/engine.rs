@@ -12,8 +12,8 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
 use serde_norway::Value;
-use sessions::config::{Database, Timeouts};
 use sessions::session::Policy;
+use sessions::store::{Database, Timeouts};
 use sessions::store::{SessionStore, client};
 use sessions::telemetry::metrics::Metrics;
 use tokio::net::TcpListener;

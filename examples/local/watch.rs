@@ -68,7 +68,7 @@ impl Watch {
     /// Starts it in a process group of its own, so that it can be ended as a whole.
     pub fn start(cargo_lambda: &Path, stack: &Stack, environment: &[(&str, String)]) -> Result<Self> {
         let process = Command::new(cargo_lambda)
-            .args(["lambda", "watch", "--quiet", "--invoke-address", "127.0.0.1"])
+            .args(["lambda", "watch", "--quiet", "--features", "local", "--invoke-address", "127.0.0.1"])
             .args(["--invoke-port", &stack.port.to_string()])
             .args(["--concurrency", &stack.concurrency.to_string(), "--config", RUNNER])
             .args(stack.release.then_some("--release"))

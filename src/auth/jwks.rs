@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
-use super::keys::Key;
+use super::key::Key;
 
 /// The shortest RSA modulus, in bits. RFC 7518 section 3.3 asks for it.
 const RSA_BITS_MIN: usize = 2048;
@@ -104,10 +104,10 @@ fn check_public(jwk: &Map<String, Value>) -> Result<(), Unused> {
     if text(jwk, "kty") == Some("oct") || jwk.contains_key("k") {
         return Err(Unused::Refused("is a symmetric key, and only public keys may be here"));
     }
-    match PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) {
-        true => Err(Unused::Refused("is a private key, and only public keys may be here")),
-        false => Ok(()),
+    if PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) {
+        return Err(Unused::Refused("is a private key, and only public keys may be here"));
     }
+    Ok(())
 }
 
 /// Checks that the key, if it says what it is for, is for verifying signatures.
@@ -118,10 +118,10 @@ fn check_purpose(jwk: &Map<String, Value>) -> Result<(), Unused> {
     let verifies = |operations: &Value| {
         operations.as_array().is_some_and(|operations| operations.iter().any(|each| each == "verify"))
     };
-    match jwk.get("key_ops").is_none_or(verifies) {
-        true => Ok(()),
-        false => Err(Unused::Ignored("is not for verifying (key_ops)")),
+    if !jwk.get("key_ops").is_none_or(verifies) {
+        return Err(Unused::Ignored("is not for verifying (key_ops)"));
     }
+    Ok(())
 }
 
 /// The algorithm that a key is for. Its kind decides, and its `alg` must not say otherwise.
@@ -132,10 +132,10 @@ fn algorithm(jwk: &Map<String, Value>) -> Result<Algorithm, Unused> {
         (Some("OKP"), Some("Ed25519")) => ("EdDSA", Algorithm::EdDSA),
         _ => return Err(Unused::Ignored("is of another kind (kty and crv) than RSA, P-256 and Ed25519")),
     };
-    match jwk.contains_key("alg") && text(jwk, "alg") != Some(name) {
-        true => Err(Unused::Ignored("is for another algorithm (alg) than RS256, ES256 and EdDSA")),
-        false => Ok(algorithm),
+    if jwk.contains_key("alg") && text(jwk, "alg") != Some(name) {
+        return Err(Unused::Ignored("is for another algorithm (alg) than RS256, ES256 and EdDSA"));
     }
+    Ok(algorithm)
 }
 
 fn rsa_key(jwk: &Map<String, Value>) -> Result<DecodingKey, Unused> {

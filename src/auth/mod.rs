@@ -1,17 +1,19 @@
-//! Authentication: turns a token, which this service or API Gateway's authorizer verified, into a [`Caller`].
+//! Authentication: verifies a bearer token and turns it into a [`Caller`].
 
 mod claims;
+mod error;
 mod jwks;
+mod key;
 mod keys;
+mod settings;
 mod token;
 
-use std::collections::HashMap;
-
-use crate::config::{Auth, AuthMode};
 use crate::session::{self, Digest, Sid, Timestamp, UserId};
 use claims::Claims;
+pub use error::AuthError;
 pub use jwks::{JwksError, PublicKeys};
 use keys::Keys;
+pub use settings::{AuthMode, AuthSettings, RoleSource, SECRET_MIN, Secret};
 use token::Token;
 
 /// A caller whose token was verified.
@@ -52,90 +54,28 @@ pub enum TokenRole {
     Service,
 }
 
-/// The request does not prove who the caller is. The messages contain no cryptographic detail; `source()` does.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// There is no token.
-    #[error("The bearer token is missing")]
-    Missing,
-    /// The header is not a bearer token, or no issuer makes such a token.
-    #[error("The bearer token is malformed")]
-    Malformed(#[source] Option<jsonwebtoken::errors::Error>),
-    /// The token's time is over.
-    #[error("The token has expired")]
-    Expired,
-    /// The token's time has not come yet.
-    #[error("The token is not valid yet")]
-    NotYetValid,
-    /// Our issuer did not sign the token, or it was made for another service.
-    #[error("The token is not valid")]
-    Invalid(#[source] Option<jsonwebtoken::errors::Error>),
-    /// The token does not say who its user is.
-    #[error("The token names no user in its \"{0}\" claim")]
-    NoUser(String),
-}
-
-/// The parts of a request that prove who the caller is.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Credentials<'a> {
-    /// The `Authorization` header.
-    pub authorization: Option<&'a str>,
-    /// The claims that API Gateway's JWT authorizer put into the request context.
-    pub gateway_claims: Option<&'a HashMap<String, String>>,
-}
-
 /// Authenticates callers as the settings say.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
-    settings: Auth,
-    /// `None` when API Gateway verifies tokens.
-    keys: Option<Keys>,
+    settings: AuthSettings,
+    keys: Keys,
 }
 
 impl Authenticator {
     /// An authenticator with these settings.
-    pub fn new(settings: Auth) -> Self {
-        let keys = match &settings.mode {
-            AuthMode::Hs256 { secret, previous } => Some(Keys::hs256(secret, previous.as_ref())),
-            AuthMode::Jwks { keys } => Some(Keys::jwks(keys)),
-            AuthMode::Gateway => None,
-        };
+    pub fn new(settings: AuthSettings) -> Self {
+        let keys = Keys::new(&settings.mode);
         Self { settings, keys }
     }
 
-    /// Whether tokens are verified here, and not in API Gateway.
-    pub fn verifies_tokens(&self) -> bool {
-        self.keys.is_some()
-    }
-
-    /// Authenticates the caller of a request at `now`.
+    /// Authenticates the caller of a request with this `Authorization` header at `now`.
     ///
     /// # Errors
-    /// [`AuthError`] when the credentials do not prove who the caller is.
-    pub fn authenticate(&self, credentials: Credentials<'_>, now: Timestamp) -> Result<Caller, AuthError> {
-        let (token, claims) = match &self.keys {
-            Some(keys) => {
-                let token = Token::from_bearer(credentials.authorization)?;
-                (token, Claims(keys.verify(token.as_str())?))
-            }
-            None => self.verified_by_gateway(credentials)?,
-        };
+    /// [`AuthError`] when the header does not prove who the caller is.
+    pub fn authenticate(&self, authorization: Option<&str>, now: Timestamp) -> Result<Caller, AuthError> {
+        let token = Token::from_bearer(authorization)?;
+        let claims = Claims(self.keys.verify(token.as_str())?);
         self.caller(token, &claims, now)
-    }
-
-    /// The token that API Gateway's authorizer verified. The authorizer hands its claims over as text, in which a list
-    /// and a text that looks like one are the same. So the claims are read from the token itself, and what was handed
-    /// over must say that it was this token.
-    fn verified_by_gateway<'a>(
-        &self,
-        credentials: Credentials<'a>,
-    ) -> Result<(Token<'a>, Claims), AuthError> {
-        let verified = credentials.gateway_claims.ok_or(AuthError::Missing)?;
-        let token = Token::from_gateway(credentials.authorization)?;
-        let claims = token.unverified_claims()?;
-        claims.check_same(&self.settings.user_id_claim, verified)?;
-        claims.check_same("exp", verified)?;
-        Ok((token, claims))
     }
 
     fn caller(&self, token: Token<'_>, claims: &Claims, now: Timestamp) -> Result<Caller, AuthError> {

@@ -1,10 +1,6 @@
 //! The text of a token and its parts (RFC 7515 section 3.1), before anything is known about its signature.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use super::AuthError;
-use super::claims::Claims;
+use super::error::AuthError;
 
 /// The longest token that is read, in bytes. API Gateway accepts 10,240 bytes of headers in all.
 const TOKEN_MAX: usize = 8 * 1024;
@@ -14,23 +10,16 @@ const TOKEN_MAX: usize = 8 * 1024;
 pub(super) struct Token<'a> {
     text: &'a str,
     signing_input: &'a str,
-    payload: &'a str,
 }
 
 impl<'a> Token<'a> {
     /// The token of a bearer header (RFC 6750 section 2.1). The scheme may be in any case (RFC 9110 section 11.1).
     pub fn from_bearer(authorization: Option<&'a str>) -> Result<Self, AuthError> {
         let (scheme, token) = present(authorization)?.split_once(' ').ok_or(AuthError::Malformed(None))?;
-        match scheme.eq_ignore_ascii_case("bearer") {
-            true => Self::parse(token.trim_start()),
-            false => Err(AuthError::Malformed(None)),
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(AuthError::Malformed(None));
         }
-    }
-
-    /// The token of a header that API Gateway's JWT authorizer accepted, which takes it with or without `Bearer `.
-    pub fn from_gateway(authorization: Option<&'a str>) -> Result<Self, AuthError> {
-        let header = present(authorization)?;
-        if header.contains(' ') { Self::from_bearer(authorization) } else { Self::parse(header) }
+        Self::parse(token.trim_start())
     }
 
     fn parse(text: &'a str) -> Result<Self, AuthError> {
@@ -39,7 +28,7 @@ impl<'a> Token<'a> {
         if text.len() > TOKEN_MAX || ![header, payload, signature].into_iter().all(is_base64url) {
             return Err(AuthError::Malformed(None));
         }
-        Ok(Self { text, signing_input, payload })
+        Ok(Self { text, signing_input })
     }
 
     /// The whole token.
@@ -51,12 +40,6 @@ impl<'a> Token<'a> {
     /// ways.
     pub fn signing_input(&self) -> &'a str {
         self.signing_input
-    }
-
-    /// The claims, for a caller who knows that somebody else verified the signature.
-    pub fn unverified_claims(&self) -> Result<Claims, AuthError> {
-        let json = URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| AuthError::Malformed(None))?;
-        serde_json::from_slice(&json).map(Claims).map_err(|_| AuthError::Malformed(None))
     }
 }
 

@@ -1,146 +1,70 @@
-//! The endpoints: one table of methods, paths and names, with the callers that may use them.
+//! The endpoints: one table of methods, paths, callers and handlers.
+
+use std::fmt;
+use std::pin::Pin;
 
 use lambda_http::http::Method;
 
+use super::access::Access;
+use super::answer::Answer;
+use super::app::App;
+use super::handlers::{admin, bulk, me, service};
 use super::problem::Problem;
+use super::request::RequestContext;
 
 /// An endpoint of the service.
-#[derive(Clone, Debug)]
 pub struct Endpoint {
     /// The method.
     pub method: Method,
     /// The path, with `{user_id}` and `{session_id}` in the place of ids.
     pub path: &'static str,
-    /// The name, by which the handler is found.
-    pub name: Name,
     /// The callers that may use it.
     pub access: Access,
+    /// Handles a request of a caller whose claims allow it.
+    pub(super) handler: Handler,
 }
 
-/// The name of an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
-    /// An admin lists a user's sessions.
-    ListUserSessions,
-    /// A service signs a user in.
-    SignInUser,
-    /// An admin or a service ends all of a user's sessions.
-    EndUserSessions,
-    /// An admin or a service reads one of a user's sessions.
-    UserSession,
-    /// An admin or a service ends one of a user's sessions.
-    EndUserSession,
-    /// A service reports that a user's session is in use.
-    RecordUserActivity,
-    /// An admin or a service counts the live sessions of many users.
-    Summary,
-    /// An admin or a service ends all sessions of many users.
-    EndSessionsOfUsers,
-    /// A user signs in.
-    SignIn,
-    /// A client asks for the session of its token.
-    CurrentSession,
-    /// A user lists their own sessions.
-    MySessions,
-    /// A user reads one of their own sessions.
-    MySession,
-    /// A user ends one of their own sessions.
-    EndMySession,
-    /// A user ends the current session.
-    Logout,
-    /// A user ends all their own sessions.
-    LogoutAll,
-    /// A user counts their own live sessions.
-    CountDevices,
-    /// A client reports that its session is in use.
-    RecordActivity,
-}
+/// A handler. It parses the request (400, 413, 415), checks the caller's session (401), and only then does its work.
+pub(super) type Handler = for<'a> fn(&'a App, &'a RequestContext<'a>) -> Outcome<'a>;
 
-/// The callers that may use an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Every authenticated user, about their own sessions.
-    User,
-    /// Admins, about other users' sessions.
-    Admin,
-    /// Admins, and the back ends that have the service role.
-    AdminOrService,
-    /// The back ends that have the service role.
-    Service,
-}
+/// The outcome of a handler. The box keeps the state of all handlers out of the state of a request.
+pub(super) type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send + 'a>>;
 
-const USER_SESSION: &str = "/sessions/user/{user_id}/session/{session_id}";
-const USER_ACTIVITY: &str = "/sessions/user/{user_id}/session/{session_id}/activity";
-
-/// Every endpoint.
-pub static ENDPOINTS: [Endpoint; 17] = {
-    use Access::{Admin, AdminOrService, Service, User};
-    use Name::*;
-    [
-        endpoint(Method::GET, "/sessions/user/{user_id}", ListUserSessions, Admin),
-        endpoint(Method::POST, "/sessions/user/{user_id}", SignInUser, Service),
-        endpoint(Method::DELETE, "/sessions/user/{user_id}", EndUserSessions, AdminOrService),
-        endpoint(Method::GET, USER_SESSION, UserSession, AdminOrService),
-        endpoint(Method::DELETE, USER_SESSION, EndUserSession, AdminOrService),
-        endpoint(Method::POST, USER_ACTIVITY, RecordUserActivity, Service),
-        endpoint(Method::GET, "/sessions/summary", Summary, AdminOrService),
-        endpoint(Method::POST, "/sessions/end", EndSessionsOfUsers, AdminOrService),
-        endpoint(Method::POST, "/sessions/create", SignIn, User),
-        endpoint(Method::GET, "/sessions/current", CurrentSession, User),
-        endpoint(Method::GET, "/sessions/my-sessions", MySessions, User),
-        endpoint(Method::GET, "/sessions/session/{session_id}", MySession, User),
-        endpoint(Method::DELETE, "/sessions/session/{session_id}", EndMySession, User),
-        endpoint(Method::DELETE, "/sessions/logout", Logout, User),
-        endpoint(Method::DELETE, "/sessions/logout-all", LogoutAll, User),
-        endpoint(Method::GET, "/sessions/active-devices-count", CountDevices, User),
-        endpoint(Method::POST, "/sessions/update-activity", RecordActivity, User),
-    ]
-};
-
-const fn endpoint(method: Method, path: &'static str, name: Name, access: Access) -> Endpoint {
-    Endpoint { method, path, name, access }
-}
-
-/// The ids in a path, as they were sent.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PathIds<'p> {
-    pub user: Option<&'p str>,
-    pub session: Option<&'p str>,
-}
-
-impl Endpoint {
-    /// Finds the endpoint for a method and a path.
-    ///
-    /// # Errors
-    /// 404 when no endpoint has this path, 405 when the path takes other methods.
-    pub(super) fn find<'p>(method: &Method, path: &'p str) -> Result<(&'static Self, PathIds<'p>), Problem> {
-        let mut found = ENDPOINTS.iter().filter_map(|each| Some((each, each.ids_in(path)?))).peekable();
-        if found.peek().is_none() {
-            return Err(Problem::unknown_route());
-        }
-        let mut allowed = Vec::new();
-        for (endpoint, ids) in found {
-            if endpoint.method == *method {
-                return Ok((endpoint, ids));
-            }
-            allowed.push(endpoint.method.as_str());
-        }
-        Err(Problem::wrong_method(&allowed.join(", ")))
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
     }
+}
 
-    /// The ids in `path`, if the path has the form of this endpoint's.
-    fn ids_in<'p>(&self, path: &'p str) -> Option<PathIds<'p>> {
-        let mut ids = PathIds::default();
-        let mut segments = path.split('/');
-        for expected in self.path.split('/') {
-            let segment = segments.next()?;
-            match expected {
-                "{user_id}" => ids.user = Some(segment),
-                "{session_id}" => ids.session = Some(segment),
-                _ if segment == expected => {}
-                _ => return None,
-            }
-        }
-        segments.next().is_none().then_some(ids)
-    }
+/// Defines [`ENDPOINTS`]: a line is a method, a path, the callers that may use it, and the handler.
+macro_rules! endpoints {
+    ($($method:ident $path:literal, $access:ident => $handler:path;)*) => {
+        /// Every endpoint.
+        pub static ENDPOINTS: &[Endpoint] = &[$(Endpoint {
+            method: Method::$method,
+            path: $path,
+            access: Access::$access,
+            handler: |app, request| Box::pin($handler(app, request)),
+        }),*];
+    };
+}
+
+endpoints! {
+    GET "/sessions/user/{user_id}", Admin => admin::list_user_sessions;
+    POST "/sessions/user/{user_id}", Service => service::sign_in_user;
+    DELETE "/sessions/user/{user_id}", AdminOrService => admin::end_user_sessions;
+    GET "/sessions/user/{user_id}/session/{session_id}", AdminOrService => admin::user_session;
+    DELETE "/sessions/user/{user_id}/session/{session_id}", AdminOrService => admin::end_user_session;
+    POST "/sessions/user/{user_id}/session/{session_id}/activity", Service => service::record_user_activity;
+    GET "/sessions/summary", AdminOrService => bulk::summary;
+    POST "/sessions/end", AdminOrService => bulk::end_sessions_of_users;
+    POST "/sessions/create", NewUser => me::sign_in;
+    GET "/sessions/current", User => me::current_session;
+    GET "/sessions/my-sessions", User => me::my_sessions;
+    GET "/sessions/session/{session_id}", User => me::my_session;
+    DELETE "/sessions/session/{session_id}", User => me::end_my_session;
+    DELETE "/sessions/logout", User => me::logout;
+    DELETE "/sessions/logout-all", User => me::logout_all;
+    GET "/sessions/active-devices-count", User => me::count_devices;
+    POST "/sessions/update-activity", User => me::record_activity;
 }

@@ -9,7 +9,8 @@ use lambda_http::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW
 use lambda_http::{Body, Response};
 use serde::Serialize;
 
-use super::response::{EndedUser, respond};
+use super::response::respond;
+use super::views::EndedUser;
 use crate::auth::AuthError;
 use crate::session::UserId;
 use crate::store::StoreError;
@@ -73,7 +74,7 @@ codes! {
     TokenMissing = "token_missing", UNAUTHORIZED;
     /// The header does not hold a token.
     TokenMalformed = "token_malformed", UNAUTHORIZED;
-    /// The token's time is over.
+    /// The token has expired.
     TokenExpired = "token_expired", UNAUTHORIZED;
     /// The token's time has not come yet.
     TokenNotYetValid = "token_not_yet_valid", UNAUTHORIZED;
@@ -117,7 +118,7 @@ codes! {
 
 /// A refusal or a failure. The cause is only for the log.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
@@ -127,7 +128,7 @@ pub(crate) struct Problem {
 
 /// What a request for many users did before it failed.
 #[derive(Debug, Serialize)]
-pub(super) struct PartlyEnded {
+pub struct PartlyEnded {
     /// The users whose sessions have ended.
     pub ended: Vec<EndedUser>,
     /// The users whose sessions may still be live.

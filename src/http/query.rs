@@ -11,17 +11,17 @@ use super::problem::{Code, Problem};
 use crate::session::{Digest, Note, SessionId, UserId};
 
 /// The highest number of sessions on a page.
-pub(super) const LIMIT_MAX: usize = 100;
+pub const LIMIT_MAX: usize = 100;
 
 /// The number of sessions on a page of history when the request does not say.
-pub(super) const LIMIT_DEFAULT: usize = 50;
+pub const LIMIT_DEFAULT: usize = 50;
 
 /// How many bytes of a cursor bind it to its user.
 const BINDING: usize = 8;
 
 /// The part of a list that a request asks for.
 #[derive(Debug)]
-pub(super) struct ListQuery {
+pub struct ListQuery {
     /// Whether ended sessions belong to the list too.
     pub include_inactive: bool,
     /// The highest number of sessions in the answer, 1 to [`LIMIT_MAX`].
@@ -33,13 +33,13 @@ pub(super) struct ListQuery {
 /// A position in the list of one user, right after a session. It is short and opaque, and does not work for the list of
 /// another user.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Cursor {
+pub struct Cursor {
     after: SessionId,
     binding: [u8; BINDING],
 }
 
 impl Cursor {
-    pub(super) fn new(user: &UserId, after: SessionId) -> Self {
+    pub fn new(user: &UserId, after: SessionId) -> Self {
         let digest = Digest::of(user, "cursor", after.as_bytes());
         Self { after, binding: std::array::from_fn(|i| digest.as_bytes()[i]) }
     }
@@ -58,16 +58,16 @@ impl fmt::Display for Cursor {
 }
 
 /// The query parameters of a request.
-pub(super) struct Query<'r>(Option<&'r QueryMap>);
+pub struct Query<'r>(Option<&'r QueryMap>);
 
 impl<'r> Query<'r> {
-    pub(super) fn of(request: &'r Request) -> Self {
+    pub fn of(request: &'r Request) -> Self {
         Self(request.query_string_parameters_ref())
     }
 
     /// Refuses every parameter that is not `known`. On a request that ends sessions, a misspelled `dry_run` must not end
     /// anything.
-    pub(super) fn only(self, known: &[&str]) -> Result<Self, Problem> {
+    pub fn only(self, known: &[&str]) -> Result<Self, Problem> {
         let names = self.0.into_iter().flat_map(QueryMap::iter).map(|(name, _)| name);
         match names.into_iter().find(|name| !known.contains(name)) {
             Some(unknown) => {
@@ -87,7 +87,7 @@ impl<'r> Query<'r> {
     }
 
     /// The users that `user_id` names, from 1 to `max`.
-    pub(super) fn users(&self, max: usize) -> Result<Vec<UserId>, Problem> {
+    pub fn users(&self, max: usize) -> Result<Vec<UserId>, Problem> {
         let name = "user_id";
         let texts = self.0.and_then(|query| query.all(name)).unwrap_or_default();
         if !(1..=max).contains(&texts.len()) {
@@ -99,7 +99,7 @@ impl<'r> Query<'r> {
     }
 
     /// A parameter that is `true` or `false`. It is `false` when it is absent.
-    pub(super) fn flag(&self, name: &str) -> Result<bool, Problem> {
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
         match self.one(name)? {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
@@ -108,13 +108,13 @@ impl<'r> Query<'r> {
     }
 
     /// The `reason` for ending a session.
-    pub(super) fn reason(&self) -> Result<Option<Note>, Problem> {
+    pub fn reason(&self) -> Result<Option<Note>, Problem> {
         let note = Note::parse(self.one("reason")?.unwrap_or_default());
         note.map_err(|error| Problem::bad_field(Code::BadReason, "reason", error))
     }
 
     /// The part of the list of `user` that the request asks for.
-    pub(super) fn list(&self, user: &UserId) -> Result<ListQuery, Problem> {
+    pub fn list(&self, user: &UserId) -> Result<ListQuery, Problem> {
         Ok(ListQuery {
             include_inactive: self.flag("include_inactive")?,
             limit: self.limit()?,

@@ -1,7 +1,9 @@
 //! Recording that a session was used.
 
+use super::expression::Expression;
+use super::item::attribute::{IP_ADDRESS, LAST_ACTIVITY, LIVE_SK};
 use super::item::{key, session_sk, text, time};
-use super::transaction::{ConditionalUpdate, Outcome};
+use super::transaction::Outcome;
 use super::{SessionStore, StoreError};
 use crate::session::{Session, Timestamp, later};
 
@@ -21,14 +23,11 @@ impl SessionStore {
         if now < later(seen.last_activity, self.policy.activity_interval) {
             return Ok(Some(seen.clone()));
         }
-        let update = ConditionalUpdate::new("SET #last_activity = :now, #ip_address = :ip_address")
-            .only_if("attribute_exists(#live_sk) AND #last_activity = :seen")
-            .name("live_sk")
-            .name("last_activity")
-            .name("ip_address")
-            .value(":ip_address", text(ip_address))
-            .value(":now", time(now))
-            .value(":seen", time(seen.last_activity));
+        let update = Expression::default()
+            .set(LAST_ACTIVITY, time(now))
+            .set(IP_ADDRESS, text(ip_address))
+            .if_exists(LIVE_SK)
+            .if_compares(LAST_ACTIVITY, "=", time(seen.last_activity));
         Ok(match self.update(key(&seen.user_id, session_sk(seen.id)), update).await? {
             Outcome::Written(session) | Outcome::Refused(session) => Some(session),
             Outcome::Absent => None,

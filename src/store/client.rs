@@ -3,16 +3,21 @@
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::{ReconnectMode, RetryConfig};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{self, HttpClient, ProvideCredentials, StalledStreamProtectionConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 
-use super::connector::Connections;
-use crate::config::Timeouts;
+use super::Timeouts;
 
 /// The number of attempts of a call, the first one included:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html> on DynamoDB.
 const ATTEMPTS: u32 = 4;
+
+/// The number of connections that are kept while nothing uses them. There are fewer than attempts: the far side may forget
+/// all of them at once, for example while Lambda has frozen the function, and then the last attempt opens a new one.
+pub const IDLE_CONNECTIONS: usize = ATTEMPTS as usize - 1;
 
 /// Makes a client with what Lambda, or a developer's environment and profile files, say about region, credentials and
 /// endpoint. Opens no connection yet.
@@ -27,9 +32,12 @@ pub async fn from_environment(timeouts: &Timeouts) -> Client {
     from_sdk_config(&loader.load().await, timeouts)
 }
 
-/// The SDK's way to the network.
+/// The SDK's own HTTP client, with ring. It trusts the roots in `SSL_CERT_FILE`, or else the system's.
 pub fn http_client() -> impl HttpClient + 'static {
-    Connections::default()
+    Builder::new()
+        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .build_https()
 }
 
 /// Makes a client with these settings of the SDK.
@@ -43,11 +51,7 @@ pub fn from_sdk_config(sdk: &SdkConfig, timeouts: &Timeouts) -> Client {
 }
 
 fn retry_config(timeouts: &Timeouts) -> RetryConfig {
-    RetryConfig::standard()
-        .with_max_attempts(ATTEMPTS)
-        .with_initial_backoff(timeouts.backoff)
-        // The connector itself closes a connection that failed. The SDK would look for a way to do so, and log an error.
-        .with_reconnect_mode(ReconnectMode::ReuseAllConnections)
+    RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(timeouts.backoff)
 }
 
 fn timeout_config(timeouts: &Timeouts) -> TimeoutConfig {

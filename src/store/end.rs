@@ -5,9 +5,11 @@ use std::cmp::Reverse;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::expression::Expression;
+use super::item::attribute::{CREATED_AT, EXPIRES_AT, LAST_ACTIVITY};
 use super::item::{key, session_sk, time, ttl};
 use super::token::TokenSession;
-use super::transaction::{Changes, ConditionalUpdate, Outcome, TRANSACTION_MAX};
+use super::transaction::{Changes, Outcome, TRANSACTION_MAX, end_session};
 use super::{SessionStore, StoreError, UserSessions};
 use crate::session::{Clock, Session, SessionId, SignInKey, Termination, Timestamp, Token, UserId};
 use crate::telemetry::log;
@@ -87,7 +89,7 @@ impl SessionStore {
         user: &UserId,
         id: SessionId,
         receipt: &Termination,
-        update: ConditionalUpdate,
+        update: Expression,
     ) -> Result<Outcome, StoreError> {
         let outcome = self.update(key(user, session_sk(id)), update).await;
         outcome.inspect_err(|error| self.audit_unconfirmed(user, id, receipt, error))
@@ -96,29 +98,25 @@ impl SessionStore {
     /// How `session` ends: as it expired, if its time is over, or else by `termination`.
     fn receipt_of(&self, session: &Session, termination: &Termination) -> Termination {
         let expired = session.termination(termination.at, &self.policy);
-        expired.unwrap_or_else(|| termination.not_before_start_of(session))
+        expired.unwrap_or_else(|| termination.not_before(session.created_at))
     }
 
-    fn live_session_update(&self, termination: &Termination) -> ConditionalUpdate {
+    fn live_session_update(&self, termination: &Termination) -> Expression {
+        let now = termination.at;
         // The clocks of two processes may differ, and no receipt may lie before its session began.
-        let update = ConditionalUpdate::end_session(termination, ttl(termination.at, &self.policy))
-            .only_if("attribute_exists(#live_sk) AND #expires_at > :now AND #created_at <= :now")
-            .name("expires_at")
-            .name("created_at")
-            .value(":now", time(termination.at));
+        let update = end_session(termination, ttl(now, &self.policy))
+            .if_compares(EXPIRES_AT, ">", time(now))
+            .if_compares(CREATED_AT, "<=", time(now));
         let Some(idle) = self.policy.idle_timeout else { return update };
-        let oldest = termination.at.checked_sub_signed(idle).unwrap_or(Timestamp::MIN_UTC);
-        update.only_if("#last_activity > :oldest").name("last_activity").value(":oldest", time(oldest))
+        let oldest = now.checked_sub_signed(idle).unwrap_or(Timestamp::MIN_UTC);
+        update.if_compares(LAST_ACTIVITY, ">", time(oldest))
     }
 
     /// Ends a session that nobody has changed since it was `seen`.
-    fn unchanged_session_update(&self, seen: &Session, receipt: &Termination) -> ConditionalUpdate {
-        ConditionalUpdate::end_session(receipt, ttl(receipt.at, &self.policy))
-            .only_if("attribute_exists(#live_sk) AND #expires_at = :expires_at AND #last_activity = :seen")
-            .name("expires_at")
-            .name("last_activity")
-            .value(":expires_at", time(seen.expires_at))
-            .value(":seen", time(seen.last_activity))
+    fn unchanged_session_update(&self, seen: &Session, receipt: &Termination) -> Expression {
+        end_session(receipt, ttl(receipt.at, &self.policy))
+            .if_compares(EXPIRES_AT, "=", time(seen.expires_at))
+            .if_compares(LAST_ACTIVITY, "=", time(seen.last_activity))
     }
 
     /// Ends every session that is live at the instant of the last transaction, except `keep`, and refuses every unbound
@@ -133,10 +131,10 @@ impl SessionStore {
         &self,
         user: &UserId,
         seen: Option<UserSessions>,
-        what: &EndAll,
+        order: &EndAll,
         clock: Clock,
     ) -> Result<Vec<Session>, StoreError> {
-        self.end_all_until(Instant::now() + self.timeouts.chain, user, seen, what, clock).await
+        self.end_all_until(Instant::now() + self.timeouts.chain, user, seen, order, clock).await
     }
 
     /// The same, but no round of calls starts after `deadline`, the first one included. A round is a query and a
@@ -149,27 +147,27 @@ impl SessionStore {
         deadline: Instant,
         user: &UserId,
         seen: Option<UserSessions>,
-        what: &EndAll,
+        order: &EndAll,
         clock: Clock,
     ) -> Result<Vec<Session>, StoreError> {
         let mut backoff = Backoff::until(deadline);
         backoff.check()?;
         let mut ended = Vec::new();
-        let mut keep = what.keep.map(|kept| kept.session);
-        let mut bind = what.keep.and_then(|kept| kept.bind.map(|token| (token, kept.session)));
+        let mut keep = order.keep.map(|kept| kept.session);
+        let mut bind = order.keep.and_then(|kept| kept.bind.map(|token| (token, kept.session)));
         let mut seen = match seen {
             Some(seen) => seen,
             None => self.user_sessions(user).await?,
         };
         loop {
-            let (chunk, is_last) = self.next_chunk(&seen, &what.termination, keep, bind.is_some());
+            let (chunk, is_last) = self.next_chunk(&seen, &order.termination, keep, bind.is_some());
             let mut puts = Vec::new();
             if let Some((token, session)) = &bind {
                 puts.extend(self.put_binding(
                     user,
                     &SignInKey::Token(*token),
                     *session,
-                    what.termination.at,
+                    order.termination.at,
                 )?);
             }
             // The clock is read for every transaction: a token that was issued while others failed must not escape.
@@ -177,7 +175,7 @@ impl SessionStore {
             let written = self.commit(user, &seen, Changes { not_before, puts, endings: &chunk }).await?;
             if written {
                 bind = None;
-                ended.extend(self.newly_ended(chunk, what.termination.at));
+                ended.extend(self.newly_ended(chunk, order.termination.at));
             }
             if written && is_last {
                 break;
@@ -189,7 +187,7 @@ impl SessionStore {
             seen = match bind {
                 None => self.user_sessions(user).await?,
                 Some((token, _)) => {
-                    let caller = self.caller_sessions(user, &token, what.termination.at).await?;
+                    let caller = self.caller_sessions(user, &token, order.termination.at).await?;
                     // Another request has bound the token meanwhile. Its session is the caller's own then.
                     if let TokenSession::Live(session) = caller.token {
                         keep = Some(session);
@@ -201,7 +199,7 @@ impl SessionStore {
         }
         if ended.is_empty() {
             // No session has an audit line then, but unbound tokens were cut off.
-            log::audit_tokens_cut_off(user, &what.termination);
+            log::audit_tokens_cut_off(user, &order.termination);
         }
         ended.sort_by_key(|session: &Session| Reverse(session.id));
         Ok(ended)

@@ -79,10 +79,7 @@ impl StoreError {
             _ => true,
         };
         let source = error.into();
-        match transient {
-            true => Self::Unavailable { operation, source },
-            false => Self::Refused { operation, source },
-        }
+        if transient { Self::Unavailable { operation, source } } else { Self::Refused { operation, source } }
     }
 }
 

@@ -8,13 +8,44 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::session::{
     Device, DeviceIdentity, DeviceType, Digest, EndReason, LATEST_SECOND, Note, Policy, Session, SessionId,
     Termination, Timestamp, UserId, later,
 };
+use attribute::*;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The names of the attributes.
+pub(super) mod attribute {
+    pub const USER_ID: &str = "user_id";
+    pub const SK: &str = "sk";
+    pub const LIVE_SK: &str = "live_sk";
+    pub const DEVICE_NAME: &str = "device_name";
+    pub const DEVICE_TYPE: &str = "device_type";
+    pub const BROWSER: &str = "browser";
+    pub const OS: &str = "os";
+    pub const IP_ADDRESS: &str = "ip_address";
+    pub const SIGNED_IN_IP: &str = "signed_in_ip";
+    pub const CREATED_AT: &str = "created_at";
+    pub const LAST_ACTIVITY: &str = "last_activity";
+    pub const EXPIRES_AT: &str = "expires_at";
+    pub const TTL: &str = "ttl";
+    pub const IDENTITY_TYPE: &str = "identity_type";
+    pub const BROWSER_FAMILY: &str = "browser_family";
+    pub const PLATFORM_FAMILY: &str = "platform_family";
+    pub const FINGERPRINT: &str = "fingerprint";
+    pub const USER_AGENT: &str = "user_agent";
+    pub const ENDED_AT: &str = "ended_at";
+    pub const END_REASON: &str = "end_reason";
+    pub const ENDED_BY: &str = "ended_by";
+    pub const END_NOTE: &str = "end_note";
+    pub const VERSION: &str = "version";
+    pub const NOT_BEFORE: &str = "not_before";
+    pub const ROLE: &str = "role";
+    pub const SESSION: &str = "session";
+}
 
 /// The sort key of a user's profile item, and its key in the index.
 pub(super) const PROFILE: &str = "profile";
@@ -69,13 +100,13 @@ pub(super) fn idempotency_sk(digest: &Digest) -> String {
 /// The item that binds a token or an idempotency key to a session. `ttl` is in seconds since 1970.
 pub(super) fn binding(user: &UserId, sk: &str, session: SessionId, ttl: i64) -> Item {
     let mut item = key(user, sk);
-    item.insert("session".into(), text(session));
-    item.insert("ttl".into(), number(ttl));
+    item.insert(SESSION.into(), text(session));
+    item.insert(TTL.into(), number(ttl));
     item
 }
 
 pub(super) fn key(user: &UserId, sk: impl ToString) -> Item {
-    Item::from([("user_id".into(), text(user)), ("sk".into(), text(sk))])
+    Item::from([(USER_ID.into(), text(user)), (SK.into(), text(sk))])
 }
 
 /// The item of a session that is live.
@@ -83,26 +114,26 @@ pub(super) fn encode(session: &Session, policy: &Policy) -> Item {
     let sk = session_sk(session.id);
     let mut item = key(&session.user_id, &sk);
     let mut set = |name: &str, value| item.insert(name.into(), value);
-    set("live_sk", text(sk));
-    set("device_name", text(&session.device.name));
-    set("device_type", text(session.device.kind.as_str()));
-    set("browser", text(&session.device.browser));
-    set("os", text(&session.device.os));
-    set("ip_address", text(&session.ip_address));
-    set("signed_in_ip", text(&session.signed_in_ip));
-    set("created_at", time(session.created_at));
-    set("last_activity", time(session.last_activity));
-    set("expires_at", time(session.expires_at));
-    set("ttl", ttl(session.expires_at, policy));
+    set(LIVE_SK, text(sk));
+    set(DEVICE_NAME, text(&session.device.name));
+    set(DEVICE_TYPE, text(session.device.kind.as_str()));
+    set(BROWSER, text(&session.device.browser));
+    set(OS, text(&session.device.os));
+    set(IP_ADDRESS, text(&session.ip_address));
+    set(SIGNED_IN_IP, text(&session.signed_in_ip));
+    set(CREATED_AT, time(session.created_at));
+    set(LAST_ACTIVITY, time(session.last_activity));
+    set(EXPIRES_AT, time(session.expires_at));
+    set(TTL, ttl(session.expires_at, policy));
     let identity = &session.identity;
-    set("identity_type", text(identity.kind.as_str()));
-    let families = [("browser_family", &identity.browser), ("platform_family", &identity.platform)];
+    set(IDENTITY_TYPE, text(identity.kind.as_str()));
+    let families = [(BROWSER_FAMILY, &identity.browser), (PLATFORM_FAMILY, &identity.platform)];
     for (name, family) in families {
         if let Some(family) = family {
             set(name, text(family));
         }
     }
-    let digests = [("fingerprint", identity.fingerprint), ("user_agent", identity.user_agent)];
+    let digests = [(FINGERPRINT, identity.fingerprint), (USER_AGENT, identity.user_agent)];
     for (name, digest) in digests {
         if let Some(digest) = digest {
             set(name, AttributeValue::B(Blob::new(digest.as_bytes())));
@@ -116,39 +147,39 @@ pub(super) struct Reader<'a>(pub &'a Item);
 
 impl Reader<'_> {
     pub(super) fn is_profile(&self) -> bool {
-        self.optional_text("sk") == Some(PROFILE)
+        self.optional_text(SK) == Some(PROFILE)
     }
 
     pub(super) fn profile(&self) -> Result<Profile, StoreError> {
-        let version = match self.0.get("version") {
+        let version = match self.0.get(VERSION) {
             None => None,
             Some(value) => {
                 let number = value.as_n().ok().and_then(|number| number.parse().ok());
-                Some(number.ok_or_else(|| self.corrupt("version"))?)
+                Some(number.ok_or_else(|| self.corrupt(VERSION))?)
             }
         };
         Ok(Profile { version, roles: self.roles(), not_before: self.not_before()? })
     }
 
     fn not_before(&self) -> Result<Option<i64>, StoreError> {
-        let Some(value) = self.0.get("not_before") else { return Ok(None) };
+        let Some(value) = self.0.get(NOT_BEFORE) else { return Ok(None) };
         let seconds = value.as_n().ok().and_then(|number| number.parse().ok());
-        seconds.map(Some).ok_or_else(|| self.corrupt("not_before"))
+        seconds.map(Some).ok_or_else(|| self.corrupt(NOT_BEFORE))
     }
 
     /// When the record may be deleted, in seconds since 1970.
     pub(super) fn ttl(&self) -> Result<i64, StoreError> {
-        let seconds = self.0.get("ttl").and_then(|value| value.as_n().ok()?.parse().ok());
-        seconds.ok_or_else(|| self.corrupt("ttl"))
+        let seconds = self.0.get(TTL).and_then(|value| value.as_n().ok()?.parse().ok());
+        seconds.ok_or_else(|| self.corrupt(TTL))
     }
 
     /// The session that a token or an idempotency key is bound to.
     pub(super) fn bound_session(&self) -> Result<SessionId, StoreError> {
-        SessionId::parse(self.text("session")?).map_err(|_| self.corrupt("session"))
+        SessionId::parse(self.text(SESSION)?).map_err(|_| self.corrupt(SESSION))
     }
 
     fn roles(&self) -> Vec<String> {
-        match self.0.get("role") {
+        match self.0.get(ROLE) {
             Some(AttributeValue::S(role)) => vec![role.clone()],
             Some(AttributeValue::Ss(roles)) => roles.clone(),
             Some(AttributeValue::L(roles)) => {
@@ -161,30 +192,30 @@ impl Reader<'_> {
     pub(super) fn session(&self) -> Result<Session, StoreError> {
         Ok(Session {
             id: self.session_id()?,
-            user_id: UserId::parse(self.text("user_id")?).map_err(|_| self.corrupt("user_id"))?,
+            user_id: UserId::parse(self.text(USER_ID)?).map_err(|_| self.corrupt(USER_ID))?,
             device: self.device()?,
-            ip_address: self.text("ip_address")?.into(),
-            signed_in_ip: self.text("signed_in_ip")?.into(),
-            created_at: self.time("created_at")?,
-            last_activity: self.time("last_activity")?,
-            expires_at: self.time("expires_at")?,
+            ip_address: self.text(IP_ADDRESS)?.into(),
+            signed_in_ip: self.text(SIGNED_IN_IP)?.into(),
+            created_at: self.time(CREATED_AT)?,
+            last_activity: self.time(LAST_ACTIVITY)?,
+            expires_at: self.time(EXPIRES_AT)?,
             terminated: self.termination()?,
             identity: self.identity()?,
         })
     }
 
     fn session_id(&self) -> Result<SessionId, StoreError> {
-        let id = self.text("sk")?.strip_prefix(SESSION_PREFIX).and_then(|id| SessionId::parse(id).ok());
-        id.ok_or_else(|| self.corrupt("sk"))
+        let id = self.text(SK)?.strip_prefix(SESSION_PREFIX).and_then(|id| SessionId::parse(id).ok());
+        id.ok_or_else(|| self.corrupt(SK))
     }
 
     fn device(&self) -> Result<Device, StoreError> {
-        let kind = self.device_type("device_type")?;
+        let kind = self.device_type(DEVICE_TYPE)?;
         Ok(Device {
-            name: self.text("device_name")?.into(),
+            name: self.text(DEVICE_NAME)?.into(),
             kind,
-            browser: self.text("browser")?.into(),
-            os: self.text("os")?.into(),
+            browser: self.text(BROWSER)?.into(),
+            os: self.text(OS)?.into(),
         })
     }
 
@@ -198,25 +229,25 @@ impl Reader<'_> {
 
     fn identity(&self) -> Result<DeviceIdentity, StoreError> {
         Ok(DeviceIdentity {
-            fingerprint: self.digest("fingerprint"),
-            browser: self.optional_text("browser_family").map(str::to_owned),
-            platform: self.optional_text("platform_family").map(str::to_owned),
-            kind: self.device_type("identity_type")?,
-            user_agent: self.digest("user_agent"),
+            fingerprint: self.digest(FINGERPRINT),
+            browser: self.optional_text(BROWSER_FAMILY).map(str::to_owned),
+            platform: self.optional_text(PLATFORM_FAMILY).map(str::to_owned),
+            kind: self.device_type(IDENTITY_TYPE)?,
+            user_agent: self.digest(USER_AGENT),
         })
     }
 
     fn termination(&self) -> Result<Option<Termination>, StoreError> {
-        if !self.0.contains_key("ended_at") {
+        if !self.0.contains_key(ENDED_AT) {
             return Ok(None);
         }
-        let reason = EndReason::from_code(self.text("end_reason")?);
-        let by = self.optional_text("ended_by").map(UserId::parse).transpose();
+        let reason = EndReason::from_code(self.text(END_REASON)?);
+        let by = self.optional_text(ENDED_BY).map(UserId::parse).transpose();
         Ok(Some(Termination {
-            at: self.time("ended_at")?,
-            by: by.map_err(|_| self.corrupt("ended_by"))?,
-            reason: reason.ok_or_else(|| self.corrupt("end_reason"))?,
-            note: self.optional_text("end_note").and_then(|note| Note::parse(note).ok().flatten()),
+            at: self.time(ENDED_AT)?,
+            by: by.map_err(|_| self.corrupt(ENDED_BY))?,
+            reason: reason.ok_or_else(|| self.corrupt(END_REASON))?,
+            note: self.optional_text(END_NOTE).and_then(|note| Note::parse(note).ok().flatten()),
         }))
     }
 
@@ -239,6 +270,6 @@ impl Reader<'_> {
     }
 
     fn corrupt(&self, attribute: &'static str) -> StoreError {
-        StoreError::Corrupt { sk: self.optional_text("sk").unwrap_or("?").into(), attribute }
+        StoreError::Corrupt { sk: self.optional_text(SK).unwrap_or("?").into(), attribute }
     }
 }

@@ -12,13 +12,12 @@
 mod activity;
 mod backoff;
 pub mod client;
-mod connector;
-mod dns;
 mod end;
 mod error;
+mod expression;
 mod item;
+mod settings;
 mod sign_in;
-mod tls;
 mod token;
 mod transaction;
 
@@ -26,13 +25,13 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 
-use crate::config::{Database, Timeouts};
 use crate::session::{Policy, Session, SessionId, Timestamp, UserId};
 use crate::telemetry::metrics::Metrics;
 pub use end::{EndAll, EndedSession, Kept};
 pub use error::StoreError;
 pub use item::Profile;
 use item::{Item, PROFILE, Reader, SESSION_PREFIX, key, session_sk, text};
+pub use settings::{Database, Timeouts};
 pub use sign_in::{NewSession, SignedIn};
 pub use token::{CallerSessions, TokenSession};
 
@@ -81,9 +80,10 @@ impl UserSessions {
 
     fn add(&mut self, item: &Item) -> Result<(), StoreError> {
         let reader = Reader(item);
-        match reader.is_profile() {
-            true => self.profile = Some(reader.profile()?),
-            false => self.open.push(reader.session()?),
+        if reader.is_profile() {
+            self.profile = Some(reader.profile()?);
+        } else {
+            self.open.push(reader.session()?);
         }
         Ok(())
     }
@@ -207,10 +207,10 @@ impl SessionStore {
         self.count_read(page.consumed_capacity());
         let incomplete = |part| StoreError::Incomplete { operation: "Query", part };
         let items = page.items.as_deref().ok_or_else(|| incomplete("its items"))?;
-        match i32::try_from(items.len()) == Ok(page.count()) {
-            true => Ok(items),
-            false => Err(incomplete("some of its items")),
+        if i32::try_from(items.len()) != Ok(page.count()) {
+            return Err(incomplete("some of its items"));
         }
+        Ok(items)
     }
 
     /// Reads the profile, strongly consistent; `None` for a user without one.

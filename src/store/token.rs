@@ -112,9 +112,10 @@ impl SessionStore {
 
 impl UserSessions {
     fn live_or_ended(&self, id: SessionId, now: Timestamp, policy: &Policy) -> TokenSession {
-        match self.live(now, policy).any(|session| session.id == id) {
-            true => TokenSession::Live(id),
-            false => TokenSession::Ended,
+        if self.live(now, policy).any(|session| session.id == id) {
+            TokenSession::Live(id)
+        } else {
+            TokenSession::Ended
         }
     }
 

@@ -1,7 +1,5 @@
 //! Conditional writes: one update, or one transaction on a user's sessions as they were read.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -12,6 +10,10 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::backoff::Backoff;
+use super::expression::Expression;
+use super::item::attribute::{
+    END_NOTE, END_REASON, ENDED_AT, ENDED_BY, LAST_ACTIVITY, LIVE_SK, NOT_BEFORE, SK, TTL, VERSION,
+};
 use super::item::{
     Item, PROFILE, Reader, binding, encode, idempotency_sk, key, number, session_sk, text, time, token_sk,
     ttl,
@@ -41,51 +43,16 @@ pub(super) struct Changes<'s> {
     pub endings: &'s [(&'s Session, Termination)],
 }
 
-/// An update with its conditions. Every attribute gets a placeholder, so that reserved words do no harm.
-pub(super) struct ConditionalUpdate {
-    update: String,
-    conditions: Vec<&'static str>,
-    names: HashMap<String, String>,
-    values: Item,
-}
-
-impl ConditionalUpdate {
-    pub fn new(update: impl Into<String>) -> Self {
-        Self { update: update.into(), conditions: Vec::new(), names: HashMap::new(), values: Item::new() }
-    }
-
-    /// Writes the receipt of a session and takes the session out of the index.
-    pub fn end_session(termination: &Termination, ttl: AttributeValue) -> Self {
-        let mut fields = vec![
-            ("ended_at", time(termination.at)),
-            ("end_reason", text(termination.reason.as_str())),
-            ("ttl", ttl),
-        ];
-        fields.extend(termination.by.as_ref().map(|by| ("ended_by", text(by))));
-        fields.extend(termination.note.as_ref().map(|note| ("end_note", text(note.as_str()))));
-        let sets: Vec<_> = fields.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
-        let mut update = Self::new(format!("SET {} REMOVE #live_sk", sets.join(", "))).name("live_sk");
-        for (name, value) in fields {
-            update = update.name(name).value(&format!(":{name}"), value);
-        }
-        update
-    }
-
-    pub fn only_if(mut self, condition: &'static str) -> Self {
-        self.conditions.push(condition);
-        self
-    }
-
-    /// Lets `#name` stand for the attribute `name`.
-    pub fn name(mut self, name: &str) -> Self {
-        self.names.insert(format!("#{name}"), name.into());
-        self
-    }
-
-    pub fn value(mut self, placeholder: &str, value: AttributeValue) -> Self {
-        self.values.insert(placeholder.into(), value);
-        self
-    }
+/// Writes the receipt of a session and takes the session out of the index.
+pub(super) fn end_session(termination: &Termination, ttl: AttributeValue) -> Expression {
+    Expression::default()
+        .set(ENDED_AT, time(termination.at))
+        .set(END_REASON, text(termination.reason.as_str()))
+        .set_optional(ENDED_BY, termination.by.as_ref().map(text))
+        .set_optional(END_NOTE, termination.note.as_ref().map(|note| text(note.as_str())))
+        .set(TTL, ttl)
+        .remove(LIVE_SK)
+        .if_exists(LIVE_SK)
 }
 
 /// The outcome of a conditional write of a session.
@@ -100,7 +67,7 @@ pub(super) enum Outcome {
 
 impl SessionStore {
     /// Makes one conditional write of a session. Waits while a transaction holds the item.
-    pub(super) async fn update(&self, key: Item, update: ConditionalUpdate) -> Result<Outcome, StoreError> {
+    pub(super) async fn update(&self, key: Item, update: Expression) -> Result<Outcome, StoreError> {
         let mut backoff = Backoff::start(self.timeouts.chain);
         loop {
             match self.update_once(&key, &update).await {
@@ -113,20 +80,16 @@ impl SessionStore {
         }
     }
 
-    async fn update_once(
-        &self,
-        key: &Item,
-        update: &ConditionalUpdate,
-    ) -> Result<UpdateItemOutput, UpdateFailure> {
+    async fn update_once(&self, key: &Item, update: &Expression) -> Result<UpdateItemOutput, UpdateFailure> {
         let call = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key.clone()))
-            .update_expression(&update.update)
-            .condition_expression(update.conditions.join(" AND "))
-            .set_expression_attribute_names(Some(update.names.clone()))
-            .set_expression_attribute_values(Some(update.values.clone()))
+            .update_expression(update.update())
+            .condition_expression(update.condition())
+            .set_expression_attribute_names(update.names())
+            .set_expression_attribute_values(update.values())
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -201,25 +164,18 @@ impl SessionStore {
         seen: &UserSessions,
         not_before: Option<i64>,
     ) -> Result<Update, StoreError> {
-        let version = seen.profile.as_ref().and_then(|profile| profile.version);
-        let mut sets = "SET #version = :next, #live_sk = :profile".to_owned();
-        if not_before.is_some() {
-            sets += ", #not_before = :not_before";
-        }
-        let mut update = ConditionalUpdate::new(sets);
-        if let Some(not_before) = not_before {
-            let stored = seen.profile.as_ref().and_then(|profile| profile.not_before);
-            let latest = stored.map_or(not_before, |stored| stored.max(not_before));
-            update = update.name("not_before").value(":not_before", number(latest));
-        }
-        let update = update
-            .name("version")
-            .name("live_sk")
-            .value(":profile", text(PROFILE))
-            .value(":next", number(version.unwrap_or(0) + 1));
+        let profile = seen.profile.as_ref();
+        let version = profile.and_then(|profile| profile.version);
+        // It only grows, whatever the clocks of two processes say.
+        let stored = profile.and_then(|profile| profile.not_before);
+        let not_before = not_before.map(|second| number(stored.map_or(second, |stored| stored.max(second))));
+        let update = Expression::default()
+            .set(VERSION, number(version.unwrap_or(0) + 1))
+            .set(LIVE_SK, text(PROFILE))
+            .set_optional(NOT_BEFORE, not_before);
         let update = match version {
-            Some(version) => update.only_if("#version = :seen").value(":seen", number(version)),
-            None => update.only_if("attribute_not_exists(#version)"),
+            Some(version) => update.if_compares(VERSION, "=", number(version)),
+            None => update.if_missing(VERSION),
         };
         self.transact_update(key(user, PROFILE), update)
     }
@@ -237,50 +193,52 @@ impl SessionStore {
             SignInKey::Idempotency(digest) => (idempotency_sk(digest), now.timestamp() + IDEMPOTENCY_PERIOD),
             SignInKey::Nothing => return Ok(None),
         };
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(binding(user, &sk, session, ttl)))
-            .condition_expression("attribute_not_exists(sk) OR #ttl <= :now")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":now", number(now.timestamp()))
-            .build();
-        put.map(Some).map_err(|error| StoreError::Refused { operation: "Put", source: error.into() })
+        let unbound = Expression::default().if_missing_or_compares(SK, TTL, "<=", number(now.timestamp()));
+        self.put(binding(user, &sk, session, ttl), &unbound).map(Some)
     }
 
     /// Writes a new session, or one that has not changed since it was `seen`.
     pub(super) fn put_session(&self, session: &Session, seen: Option<&Session>) -> Result<Put, StoreError> {
-        let put = Put::builder().table_name(&self.table).set_item(Some(encode(session, &self.policy)));
-        let put = match seen {
-            Some(seen) => put
-                .condition_expression("attribute_exists(live_sk) AND last_activity = :seen")
-                .expression_attribute_values(":seen", time(seen.last_activity)),
-            None => put.condition_expression("attribute_not_exists(sk)"),
+        let condition = match seen {
+            Some(seen) => Expression::default().if_exists(LIVE_SK).if_compares(
+                LAST_ACTIVITY,
+                "=",
+                time(seen.last_activity),
+            ),
+            None => Expression::default().if_missing(SK),
         };
-        put.build().map_err(|error| StoreError::Refused { operation: "Put", source: error.into() })
+        self.put(encode(session, &self.policy), &condition)
+    }
+
+    fn put(&self, item: Item, condition: &Expression) -> Result<Put, StoreError> {
+        Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(condition.condition())
+            .set_expression_attribute_names(condition.names())
+            .set_expression_attribute_values(condition.values())
+            .build()
+            .map_err(|error| StoreError::Refused { operation: "Put", source: error.into() })
     }
 
     fn end_in_transaction(&self, seen: &Session, termination: &Termination) -> Result<Update, StoreError> {
-        let mut update = ConditionalUpdate::end_session(termination, ttl(termination.at, &self.policy))
-            .only_if("attribute_exists(#live_sk)");
+        let mut update = end_session(termination, ttl(termination.at, &self.policy));
         // Activity moves the idle deadline, so a session that was seen as expired may be live again by now. A session
         // that was seen as live ends in any case, so that a client that is always active cannot starve this write.
         if termination.reason == EndReason::Expired {
-            update = update
-                .only_if("#last_activity = :seen")
-                .name("last_activity")
-                .value(":seen", time(seen.last_activity));
+            update = update.if_compares(LAST_ACTIVITY, "=", time(seen.last_activity));
         }
         self.transact_update(key(&seen.user_id, session_sk(seen.id)), update)
     }
 
-    fn transact_update(&self, key: Item, update: ConditionalUpdate) -> Result<Update, StoreError> {
+    fn transact_update(&self, key: Item, update: Expression) -> Result<Update, StoreError> {
         Update::builder()
             .table_name(&self.table)
             .set_key(Some(key))
-            .update_expression(update.update)
-            .condition_expression(update.conditions.join(" AND "))
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
+            .update_expression(update.update())
+            .condition_expression(update.condition())
+            .set_expression_attribute_names(update.names())
+            .set_expression_attribute_values(update.values())
             .build()
             .map_err(|error| StoreError::Refused { operation: "Update", source: error.into() })
     }

@@ -4,7 +4,7 @@
 use crate::support::keys::{self, Signer};
 use crate::support::*;
 use serde_json::{Value, json};
-use sessions::auth::{Authenticator, Caller, Credentials, TokenRole};
+use sessions::auth::{Authenticator, Caller, TokenRole};
 use sessions::session::Digest;
 
 const LIST: &str = "/sessions/user/74";
@@ -86,8 +86,7 @@ async fn the_claim_of_the_session_can_be_renamed() {
 /// Who the caller with this token is, under these settings.
 fn caller(extra: &[(&str, &str)], token: &str) -> Caller {
     let header = format!("Bearer {token}");
-    let credentials = Credentials { authorization: Some(&header), gateway_claims: None };
-    Authenticator::new(settings(&nowhere(), extra).auth).authenticate(credentials, at(0)).unwrap()
+    Authenticator::new(settings(&nowhere(), extra).auth).authenticate(Some(&header), at(0)).unwrap()
 }
 
 #[test]

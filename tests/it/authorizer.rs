@@ -226,12 +226,3 @@ async fn what_cannot_be_looked_up_fails_and_is_not_denied() {
     broken.add_broken_session().await;
     assert_eq!(ask(&broken, &event).await, Err(AuthorizerError::Failed));
 }
-
-#[tokio::test]
-async fn there_is_no_authorizer_where_api_gateway_verifies_tokens() {
-    let service = Service::with(&[("AUTH_MODE", "gateway")]).await;
-    let event = question(&format!("Bearer {}", service_token()));
-    let failed = ask(&service, &event).await.unwrap_err();
-    assert_eq!(failed, AuthorizerError::GatewayMode);
-    assert!(failed.to_string().starts_with("AUTH_MODE must be hs256 or jwks"));
-}

@@ -9,7 +9,7 @@ use crate::support::proxy::{Proxy, Trouble};
 use crate::support::*;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sessions::config::Timeouts;
+use sessions::store::Timeouts;
 
 async fn end(service: &Service, token: &str, body: Value) -> Reply {
     service.post("/sessions/end", token, body).await

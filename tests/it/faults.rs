@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use crate::support::fault::{Fault, SLOW};
 use crate::support::log::Log;
-use crate::support::proxy::{Proxy, Trouble};
+use crate::support::proxy::{Held, Proxy, Trouble};
 use crate::support::world::{State, World, unnamed};
 use crate::support::*;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
-use sessions::config::Timeouts;
+use sessions::store::Timeouts;
 use sessions::telemetry::log::json_lines;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -440,7 +441,28 @@ async fn a_server_that_does_not_finish_the_handshake_is_given_up_after_the_time_
     database.timeouts.connect = Duration::from_millis(50);
     // All other limits of a test are a minute long, so only the limit above can end this.
     let refused = Service::on(database, &[]).store().profile(&user("74")).await.unwrap_err();
-    assert!(format!("{refused:?}").contains("Elapsed"), "{refused:?}");
+    assert!(format!("{refused:?}").contains("HTTP connect"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn connections_that_the_far_side_has_forgotten_cost_no_answer() {
+    let proxy = Proxy::before(&database().await).await;
+    let service = Service::on(proxy.database.clone(), &[]);
+    let users = std::array::from_fn::<_, 8, _>(|id| user(&id.to_string()));
+    let mut held = proxy.hold();
+    let release = async {
+        let mut calls = Vec::new();
+        while calls.len() < users.len() {
+            calls.push(held.recv().await.unwrap());
+        }
+        calls.into_iter().for_each(Held::release);
+    };
+    let reads = join_all(users.iter().map(|user| service.store().profile(user)));
+    assert!(tokio::join!(reads, release).0.into_iter().all(|read| read.is_ok()));
+    assert_eq!(proxy.connections(), users.len());
+    proxy.let_go();
+    proxy.forget_connections();
+    service.get("/sessions/user/74", &admin_token()).await.ok();
 }
 
 #[test]

@@ -11,13 +11,14 @@ use std::env;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use sessions::telemetry::log;
 use tokio::runtime::{Builder, Runtime};
 
-use self::life::{Check, Life, PANICS, Stack};
+use self::life::{Check, Life, PANICS, send};
 use self::plan::{Delivery, delivery};
-use crate::support::ROUTES;
+use crate::support::{ROUTES, Service};
 
 /// About ten seconds of one core without optimisation.
 const CASES: u32 = 3_500;
@@ -35,7 +36,7 @@ thread_local! {
 
 struct Fuzz {
     runtime: Runtime,
-    stack: Stack,
+    service: Service,
     life: Life,
     events: usize,
     tally: Tally,
@@ -56,25 +57,24 @@ impl Fuzz {
         let mut runtime = Builder::new_multi_thread();
         runtime.worker_threads(1).on_thread_start(|| COUNTED.set(true));
         let runtime = runtime.enable_all().build().unwrap();
-        let stack = runtime.block_on(Stack::start());
-        Self { runtime, stack, life: Life::new(0), events: 0, tally: Tally::default() }
+        let service = runtime.block_on(Service::start());
+        Self { runtime, service, life: Life::new(0), events: 0, tally: Tally::default() }
     }
 
     fn step(&mut self, delivery: &Delivery) -> Result<(), TestCaseError> {
-        self.stack.pass();
-        let event = self.runtime.block_on(self.life.compose(delivery, &mut self.stack));
+        self.service.pass(TimeDelta::seconds(1));
+        let event = self.runtime.block_on(self.life.compose(delivery, &mut self.service));
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.send(delivery, &event)));
         let message =
             |panic: Box<dyn Any + Send>| panic.downcast_ref::<String>().cloned().unwrap_or_default();
         let outcome = outcome
             .unwrap_or_else(|panic| Err(format!("a panic: {} {:?}", message(panic), PANICS.lock().unwrap())));
-        let mode = if delivery.is_for_gateway() { "gateway" } else { "hs256" };
-        outcome.map_err(|why| TestCaseError::fail(format!("{why}\nAUTH_MODE={mode}\n{event}")))
+        outcome.map_err(|why| TestCaseError::fail(format!("{why}\n{event}")))
     }
 
     fn send(&mut self, delivery: &Delivery, event: &str) -> Check {
         let start = Instant::now();
-        let reply = self.runtime.block_on(self.stack.send(delivery, event))?;
+        let reply = self.runtime.block_on(send(&self.service, event))?;
         self.tally.slowest = self.tally.slowest.max(start.elapsed());
         *self.tally.statuses.entry(reply.status).or_default() += 1;
         match reply.body["code"].as_str() {
@@ -86,7 +86,7 @@ impl Fuzz {
         }
         self.events += 1;
         if self.events.is_multiple_of(LIFE) {
-            self.runtime.block_on(self.life.check(&self.stack))?;
+            self.runtime.block_on(self.life.check(&self.service))?;
             self.life = Life::new(self.events / LIFE);
         }
         Ok(())

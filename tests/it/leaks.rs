@@ -279,7 +279,7 @@ async fn failures(story: &mut Story, service: &Service, proxy: &Proxy) {
     let half = item.to_string().replace("}}]", "");
     for route in ROUTES.iter().copied() {
         let actor = match access(route) {
-            Access::User => &USER,
+            Access::User | Access::NewUser => &USER,
             Access::Admin | Access::AdminOrService => &ADMIN,
             Access::Service => &BACK_END,
         };

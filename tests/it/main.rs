@@ -23,6 +23,7 @@ mod openapi;
 mod own;
 mod policy;
 mod race;
+mod route;
 mod service;
 mod start;
 mod store;

@@ -473,7 +473,7 @@ async fn refusals_of_every_route(witness: &Witness) {
             witness.call(&service, route, slash).await.problem(404, "route_not_found");
         }
         let refusal = match access(route) {
-            Access::User => continue,
+            Access::User | Access::NewUser => continue,
             Access::Admin | Access::AdminOrService => "admin_only",
             Access::Service => "service_only",
         };

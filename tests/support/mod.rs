@@ -30,15 +30,16 @@ use dynoxide::Database;
 use lambda_http::Context;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use sessions::config::{AuthMode, Config, Timeouts};
-pub use sessions::http::endpoint::Access;
+use sessions::auth::AuthMode;
+use sessions::config::Config;
+pub use sessions::http::access::Access;
 use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::{App, Event};
 use sessions::session::{
     Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, Sid, SignInKey,
     Termination, Timestamp, Token, UserId, later,
 };
-use sessions::store::{EndAll, Kept, NewSession, SessionStore};
+use sessions::store::{EndAll, Kept, NewSession, SessionStore, Timeouts};
 use sessions::telemetry::metrics::Metrics;
 use tokio::net::TcpListener;
 
@@ -365,7 +366,7 @@ pub fn access(route: &str) -> Access {
 /// A token that may use this route of [`ROUTES`].
 pub fn token_for(route: &str) -> String {
     match access(route) {
-        Access::User => user_token("74"),
+        Access::User | Access::NewUser => user_token("74"),
         Access::Admin | Access::AdminOrService => admin_token(),
         Access::Service => service_token(),
     }

@@ -62,6 +62,8 @@ struct Shared {
     engine: String,
     calls: Mutex<Vec<Call>>,
     connections: AtomicUsize,
+    /// How many of the first connections are forgotten.
+    forgotten: AtomicUsize,
     hold: Mutex<Option<UnboundedSender<Held>>>,
     trouble: Mutex<Option<Trouble>>,
     /// Whether stalled calls go on.
@@ -108,6 +110,7 @@ impl Proxy {
             engine: address(database),
             calls: Mutex::default(),
             connections: AtomicUsize::new(0),
+            forgotten: AtomicUsize::new(0),
             hold: Mutex::default(),
             trouble: Mutex::default(),
             stalled: watch::Sender::new(true),
@@ -119,8 +122,8 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = shared.clone();
-                shared.connections.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(async move { shared.serve(client).await });
+                let number = shared.connections.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move { shared.serve(number, client).await });
             }
         });
         proxy
@@ -129,6 +132,11 @@ impl Proxy {
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Forgets all connections, as a load balancer does without a word: each is reset at its next packet.
+    pub fn forget_connections(&self) {
+        self.shared.forgotten.store(self.connections(), Ordering::Relaxed);
     }
 
     /// The calls since the last time.
@@ -189,9 +197,12 @@ impl Proxy {
 }
 
 impl Shared {
-    async fn serve(&self, mut client: TcpStream) {
+    async fn serve(&self, number: usize, mut client: TcpStream) {
         let mut engine = TcpStream::connect(&self.engine).await.unwrap();
         while let Some(request) = read_message(&mut client).await {
+            if number < self.forgotten.load(Ordering::Relaxed) {
+                return client.set_zero_linger().unwrap();
+            }
             self.under_way.send_modify(|calls| *calls += 1);
             let goes_on = self.pass(&request, &mut client, &mut engine).await;
             self.under_way.send_modify(|calls| *calls -= 1);

@@ -9,13 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tracing::Instrument;
 
-use super::super::App;
-use super::super::problem::Problem;
-use super::super::response::rfc3339;
-use crate::auth::{Caller, Credentials, TokenRole};
-use crate::config::RoleSource;
-use crate::session::{Clock, Session, Sid, Timestamp, UserId, to_millisecond};
-use crate::store::TokenSession;
+use crate::auth::{Caller, TokenRole};
+use crate::http::access::{Access, CallerSessions, caller_sessions, check_claims, is_admin};
+use crate::http::app::App;
+use crate::http::problem::Problem;
+use crate::http::views::rfc3339;
+use crate::session::{Clock, Session, Timestamp, UserId, to_millisecond};
 
 /// The event of a REQUEST authorizer with payload format 2.0, as far as it matters here.
 #[derive(Debug, Deserialize)]
@@ -65,9 +64,6 @@ pub enum AuthorizerError {
     /// API Gateway would cache the answer for other requests than those with this token.
     #[error("the only identity source of the authorizer must be $request.header.Authorization")]
     OtherIdentitySource,
-    /// With `AUTH_MODE=gateway` the function cannot verify a token.
-    #[error("AUTH_MODE must be hs256 or jwks: an authorizer gets no claims from API Gateway")]
-    GatewayMode,
     /// The session could not be looked up.
     #[error("the session of the token cannot be looked up right now")]
     Failed,
@@ -104,99 +100,88 @@ impl AuthorizerEvent {
     }
 }
 
-impl App {
-    /// Answers the event of an authorizer that arrived at `now`.
-    pub(in super::super) async fn authorize(
-        &self,
-        event: &RawValue,
-        invocation: &str,
-        now: Timestamp,
-    ) -> Result<AuthorizerAnswer, AuthorizerError> {
-        let event = self
-            .question(event)
-            .inspect_err(|error| tracing::error!(%error, "the authorizer is set up wrong"))?;
-        let span = tracing::info_span!("authorizer", request_id = event.request_id().unwrap_or(invocation));
-        async {
-            let mut caller = None;
-            let outcome = self.authorized_caller(&event, Clock::start(now), &mut caller).await;
-            let answer = self.authorizer_answer(outcome);
-            tracing::info!(
-                is_authorized = answer.as_ref().ok().map(|answer| answer.is_authorized),
-                caller = caller.as_ref().map(UserId::as_str),
-                "authorizer answered"
-            );
-            answer
-        }
-        .instrument(span)
-        .await
+/// Answers the event of an authorizer that arrived at `now`.
+pub async fn authorize(
+    app: &App,
+    event: &RawValue,
+    invocation: &str,
+    now: Timestamp,
+) -> Result<AuthorizerAnswer, AuthorizerError> {
+    let event =
+        parse_event(event).inspect_err(|error| tracing::error!(%error, "the authorizer is set up wrong"))?;
+    let span = tracing::info_span!("authorizer", request_id = event.request_id().unwrap_or(invocation));
+    async {
+        let (caller, outcome) = judge(app, &event, Clock::start(now)).await;
+        let answer = authorizer_answer(app, outcome);
+        tracing::info!(
+            is_authorized = answer.as_ref().ok().map(|answer| answer.is_authorized),
+            caller = caller.as_ref().map(UserId::as_str),
+            "authorizer answered"
+        );
+        answer
     }
+    .instrument(span)
+    .await
+}
 
-    fn question(&self, event: &RawValue) -> Result<AuthorizerEvent, AuthorizerError> {
-        if !self.authenticator.verifies_tokens() {
-            return Err(AuthorizerError::GatewayMode);
-        }
-        let event = AuthorizerEvent::parse(event)?;
-        event.check_identity_source()?;
-        Ok(event)
+fn parse_event(event: &RawValue) -> Result<AuthorizerEvent, AuthorizerError> {
+    let event = AuthorizerEvent::parse(event)?;
+    event.check_identity_source()?;
+    Ok(event)
+}
+
+fn authorizer_answer(
+    app: &App,
+    outcome: Result<AuthorizedCaller, Problem>,
+) -> Result<AuthorizerAnswer, AuthorizerError> {
+    let problem = match outcome {
+        Ok(caller) => return Ok(AuthorizerAnswer { is_authorized: true, context: Some(caller) }),
+        Err(problem) => problem,
+    };
+    app.count_refusal(&problem);
+    problem.log();
+    match problem.code().status() {
+        StatusCode::UNAUTHORIZED => Ok(AuthorizerAnswer { is_authorized: false, context: None }),
+        _ => Err(AuthorizerError::Failed),
     }
+}
 
-    fn authorizer_answer(
-        &self,
-        outcome: Result<AuthorizedCaller, Problem>,
-    ) -> Result<AuthorizerAnswer, AuthorizerError> {
-        match outcome {
-            Ok(caller) => Ok(AuthorizerAnswer { is_authorized: true, context: Some(caller) }),
-            Err(problem) => {
-                self.count_refusal(&problem);
-                problem.log();
-                match problem.code().status() {
-                    StatusCode::UNAUTHORIZED => Ok(AuthorizerAnswer { is_authorized: false, context: None }),
-                    _ => Err(AuthorizerError::Failed),
-                }
-            }
+/// Authenticates the caller and looks at the session. Returns the caller too, if there is one, for the log.
+async fn judge(
+    app: &App,
+    event: &AuthorizerEvent,
+    clock: Clock,
+) -> (Option<UserId>, Result<AuthorizedCaller, Problem>) {
+    let now = clock.arrived_at();
+    match app.authenticator.authenticate(event.authorization(), now) {
+        Ok(caller) => {
+            let outcome = authorized_caller(app, &caller, now).await;
+            (Some(caller.user_id), outcome)
         }
+        Err(error) => (None, Err(error.into())),
     }
+}
 
-    /// The caller, if the token is a service's or belongs to a live session. `caller_id` is for the log.
-    async fn authorized_caller(
-        &self,
-        event: &AuthorizerEvent,
-        clock: Clock,
-        caller_id: &mut Option<UserId>,
-    ) -> Result<AuthorizedCaller, Problem> {
-        let now = clock.arrived_at();
-        let credentials = Credentials { authorization: event.authorization(), gateway_claims: None };
-        let caller = self.authenticator.authenticate(credentials, now)?;
-        *caller_id = Some(caller.user_id.clone());
-        if caller.role == TokenRole::Service {
-            return Ok(self.authorized(&caller, "service", None));
-        }
-        if self.require_sid && caller.sid == Sid::Absent {
-            return Err(Problem::sid_required());
-        }
-        let found = self.store.caller_sessions(&caller.user_id, &caller.token(), now).await?;
-        // Only a session that the token itself belongs to counts, as with `GET /sessions/current`.
-        let id = match found.token {
-            TokenSession::Live(id) => id,
-            TokenSession::Ended => return Err(Problem::session_ended()),
-            TokenSession::Unbound => return Err(Problem::no_current_session()),
-        };
-        let is_admin = match self.role_source {
-            RoleSource::Token => caller.role == TokenRole::Admin,
-            RoleSource::Table => found.sessions.has_role(&self.admin_role),
-        };
-        let session = found.sessions.session(id);
-        Ok(self.authorized(&caller, if is_admin { "admin" } else { "user" }, session))
+/// The caller, if the token is a service's or belongs to a live session.
+async fn authorized_caller(app: &App, caller: &Caller, now: Timestamp) -> Result<AuthorizedCaller, Problem> {
+    check_claims(app, Access::User, caller, "use")?;
+    if caller.role == TokenRole::Service {
+        return Ok(authorized(app, caller, "service", None));
     }
+    let CallerSessions { sessions, token_session } = caller_sessions(app, caller, now).await?;
+    // Only a session that the token itself belongs to counts, as with `GET /sessions/current`.
+    let id = token_session.ok_or_else(Problem::no_current_session)?;
+    let role = if is_admin(app, caller, &sessions) { "admin" } else { "user" };
+    Ok(authorized(app, caller, role, sessions.session(id)))
+}
 
-    fn authorized(&self, caller: &Caller, role: &'static str, session: Option<&Session>) -> AuthorizedCaller {
-        let token_ends = DateTime::from_timestamp(caller.expires_at, 0).unwrap_or(Timestamp::MAX_UTC);
-        let session_ends = session.map_or(token_ends, |session| session.deadline(self.store.policy()));
-        AuthorizedCaller {
-            user_id: caller.user_id.to_string(),
-            session_id: session.map(|session| session.id.to_string()).unwrap_or_default(),
-            role,
-            expires_at: rfc3339(to_millisecond(token_ends.min(session_ends))),
-        }
+fn authorized(app: &App, caller: &Caller, role: &'static str, session: Option<&Session>) -> AuthorizedCaller {
+    let token_ends = DateTime::from_timestamp(caller.expires_at, 0).unwrap_or(Timestamp::MAX_UTC);
+    let session_ends = session.map_or(token_ends, |session| session.deadline(app.policy()));
+    AuthorizedCaller {
+        user_id: caller.user_id.to_string(),
+        session_id: session.map(|session| session.id.to_string()).unwrap_or_default(),
+        role,
+        expires_at: rfc3339(to_millisecond(token_ends.min(session_ends))),
     }
 }

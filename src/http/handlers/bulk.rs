@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use tokio::time::{Instant, timeout};
 
-use super::super::App;
-use super::super::problem::{Code, PartlyEnded, Problem};
-use super::super::request::RequestContext;
-use super::super::response::{Answer, EndedUser, count, rfc3339};
 use crate::config::UnknownUsers;
+use crate::http::access::{check_staff, read_as_staff};
+use crate::http::answer::Answer;
+use crate::http::app::App;
+use crate::http::problem::{Code, PartlyEnded, Problem};
+use crate::http::request::RequestContext;
+use crate::http::views::{EndedUser, count, rfc3339};
 use crate::session::{Note, UserId};
+use crate::store::client::IDLE_CONNECTIONS;
 use crate::store::{EndAll, StoreError, UserSessions};
 use crate::telemetry::log;
 
@@ -26,8 +29,8 @@ const END_MAX: usize = 100;
 /// The longest body of `POST /sessions/end`, in bytes. 100 ids may have 255 characters each.
 const END_BODY_MAX: usize = 64 * 1024;
 
-/// How many users are read at the same time. It bounds the connections that a request opens.
-const READS_AT_ONCE: usize = 8;
+/// How many users are read at the same time: as many as connections stay open, so that a request opens none in vain.
+const READS_AT_ONCE: usize = IDLE_CONNECTIONS;
 
 /// The live sessions of a user, in numbers.
 #[derive(Debug, Serialize)]
@@ -136,109 +139,104 @@ impl EndedUsersView {
     }
 }
 
-impl App {
-    /// Handles `GET /sessions/summary`.
-    pub(in super::super) async fn summary(&self, request: &RequestContext<'_>) -> Result<Answer, Problem> {
-        let users = request.query().users(SUMMARY_MAX)?;
-        let sessions = self.read_as_staff(request, &[], self.sessions_of(&users)).await?;
-        log::audit_summary_viewed(request.user(), &users);
-        let summaries = users.into_iter().zip(&sessions).map(|(user_id, sessions)| {
-            let live = || sessions.live(request.now, self.store.policy());
-            let last_activity = live().map(|session| session.last_activity).max().map(rfc3339);
-            SummaryView { user_id, active: live().count(), last_activity }
-        });
-        Answer::ok(&summaries.collect::<Vec<_>>())
-    }
+/// Handles `GET /sessions/summary`.
+pub async fn summary(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {
+    let users = request.query().users(SUMMARY_MAX)?;
+    let sessions = read_as_staff(app, request, &[], sessions_of(app, &users)).await?;
+    log::audit_summary_viewed(request.user(), &users);
+    let summaries = users.into_iter().zip(&sessions).map(|(user_id, sessions)| {
+        let live = || sessions.live(request.now, app.policy());
+        let last_activity = live().map(|session| session.last_activity).max().map(rfc3339);
+        SummaryView { user_id, active: live().count(), last_activity }
+    });
+    Answer::ok(&summaries.collect::<Vec<_>>())
+}
 
-    /// Reads the sessions of many users, in their order, a few at the same time.
-    async fn sessions_of(&self, users: &[UserId]) -> Result<Vec<UserSessions>, Problem> {
-        let reads: Vec<_> = users.iter().map(|user| self.store.user_sessions(user)).collect();
-        let reads = stream::iter(reads).buffered(READS_AT_ONCE).try_collect();
-        // Each read has its time. Together they must end before Lambda ends the invocation.
-        let longest = self.store.timeouts().chain + self.store.timeouts().call;
-        Ok(timeout(longest, reads).await.unwrap_or(Err(StoreError::Contended))?)
-    }
+/// Reads the sessions of many users, in their order, a few at the same time.
+async fn sessions_of(app: &App, users: &[UserId]) -> Result<Vec<UserSessions>, Problem> {
+    let reads: Vec<_> = users.iter().map(|user| app.store.user_sessions(user)).collect();
+    let reads = stream::iter(reads).buffered(READS_AT_ONCE).try_collect();
+    // Each read has its time. Together they must end before Lambda ends the invocation.
+    let longest = app.store.timeouts().chain + app.store.timeouts().call;
+    Ok(timeout(longest, reads).await.unwrap_or(Err(StoreError::Contended))?)
+}
 
-    /// Handles `POST /sessions/end`.
-    pub(in super::super) async fn end_sessions_of_users(
-        &self,
-        request: &RequestContext<'_>,
-    ) -> Result<Answer, Problem> {
-        let EndRequest { users, note, dry_run } = EndRequest::parse(request)?;
-        if dry_run {
-            let sessions = self.read_as_staff(request, &users, self.sessions_of(&users)).await?;
-            return self.dry_run_of_users(request, users, &sessions);
-        }
-        self.read_as_staff(request, &users, async { Ok(()) }).await?;
-        let what = EndAll { termination: request.revocation(note), keep: None };
-        Answer::ok(&EndedUsersView::ended(self.end_each(request, users, &what).await?))
+/// Handles `POST /sessions/end`.
+pub async fn end_sessions_of_users(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {
+    let EndRequest { users, note, dry_run } = EndRequest::parse(request)?;
+    if dry_run {
+        let sessions = read_as_staff(app, request, &users, sessions_of(app, &users)).await?;
+        return dry_run_of_users(app, request, users, &sessions);
     }
+    check_staff(app, request, &users).await?;
+    let order = EndAll { termination: request.revocation(note), keep: None };
+    Answer::ok(&EndedUsersView::ended(end_each(app, request, users, &order).await?))
+}
 
-    fn dry_run_of_users(
-        &self,
-        request: &RequestContext<'_>,
-        users: Vec<UserId>,
-        sessions: &[UserSessions],
-    ) -> Result<Answer, Problem> {
-        let would_end = users.into_iter().zip(sessions).map(|(user_id, sessions)| {
-            let live = sessions.live(request.now, self.store.policy());
-            let ids: Vec<_> = live.map(|session| session.id).collect();
-            log::audit_dry_run(request.user(), &user_id, &ids);
-            EndedUser { user_id, revoked: ids.len() }
-        });
-        Answer::ok(&EndedUsersView::would_end(would_end.collect()))
-    }
+fn dry_run_of_users(
+    app: &App,
+    request: &RequestContext<'_>,
+    users: Vec<UserId>,
+    sessions: &[UserSessions],
+) -> Result<Answer, Problem> {
+    let would_end = users.into_iter().zip(sessions).map(|(user_id, sessions)| {
+        let live = sessions.live(request.now, app.policy());
+        let ids: Vec<_> = live.map(|session| session.id).collect();
+        log::audit_dry_run(request.user(), &user_id, &ids);
+        EndedUser { user_id, revoked: ids.len() }
+    });
+    Answer::ok(&EndedUsersView::would_end(would_end.collect()))
+}
 
-    /// Ends the sessions of one user after the other. A user whose sessions cannot be ended does not keep the others
-    /// from being ended. No user is started when the time left might not be enough.
-    async fn end_each(
-        &self,
-        request: &RequestContext<'_>,
-        users: Vec<UserId>,
-        what: &EndAll,
-    ) -> Result<Vec<EndedUser>, Problem> {
-        // A round of calls is a query and a transaction.
-        let last_start = request.last_start(2 * self.store.timeouts().call);
-        let (mut ended, mut remaining, mut cause) = (Vec::new(), Vec::new(), None);
-        for user in users {
-            let deadline = self.chain_deadline(last_start);
-            match self.end_one(deadline, &user, what, request).await {
-                Ok(revoked) => ended.push(EndedUser { user_id: user, revoked }),
-                Err(error) => {
-                    cause.get_or_insert(error);
-                    remaining.push(user);
-                }
+/// Ends the sessions of one user after the other. A user whose sessions cannot be ended does not keep the others
+/// from being ended. No user is started when the time left might not be enough.
+async fn end_each(
+    app: &App,
+    request: &RequestContext<'_>,
+    users: Vec<UserId>,
+    order: &EndAll,
+) -> Result<Vec<EndedUser>, Problem> {
+    // A round of calls is a query and a transaction.
+    let latest_start = request.latest_start(2 * app.store.timeouts().call);
+    let (mut ended, mut remaining, mut cause) = (Vec::new(), Vec::new(), None);
+    for user in users {
+        let deadline = chain_deadline(app, latest_start);
+        match end_one(app, deadline, &user, order, request).await {
+            Ok(revoked) => ended.push(EndedUser { user_id: user, revoked }),
+            Err(error) => {
+                cause.get_or_insert(error);
+                remaining.push(user);
             }
         }
-        match cause {
-            None => Ok(ended),
-            Some(cause) if ended.is_empty() && !cause.is_transient() => Err(cause.into()),
-            Some(cause) => Err(Problem::partly_ended(cause, PartlyEnded { ended, remaining })),
-        }
     }
+    match cause {
+        None => Ok(ended),
+        Some(cause) if ended.is_empty() && !cause.is_transient() => Err(cause.into()),
+        Some(cause) => Err(Problem::partly_ended(cause, PartlyEnded { ended, remaining })),
+    }
+}
 
-    /// Ends the sessions of one user. Where every user is registered, an unknown one gets no record by this.
-    async fn end_one(
-        &self,
-        deadline: Instant,
-        user: &UserId,
-        what: &EndAll,
-        request: &RequestContext<'_>,
-    ) -> Result<usize, StoreError> {
-        let mut seen = None;
-        if self.unknown_users == UnknownUsers::NotFound && Instant::now() < deadline {
-            let sessions = self.store.user_sessions(user).await?;
-            if !sessions.is_known() {
-                return Ok(0);
-            }
-            seen = Some(sessions);
+/// Ends the sessions of one user. Where every user is registered, an unknown one gets no record by this.
+async fn end_one(
+    app: &App,
+    deadline: Instant,
+    user: &UserId,
+    order: &EndAll,
+    request: &RequestContext<'_>,
+) -> Result<usize, StoreError> {
+    let mut seen = None;
+    if app.unknown_users == UnknownUsers::NotFound && Instant::now() < deadline {
+        let sessions = app.store.user_sessions(user).await?;
+        if !sessions.is_known() {
+            return Ok(0);
         }
-        Ok(self.store.end_all_until(deadline, user, seen, what, request.clock).await?.len())
+        seen = Some(sessions);
     }
+    Ok(app.store.end_all_until(deadline, user, seen, order, request.clock).await?.len())
+}
 
-    fn chain_deadline(&self, last_start: Option<Instant>) -> Instant {
-        let chain: Duration = self.store.timeouts().chain;
-        let own = Instant::now() + chain;
-        last_start.map_or(own, |last_start| last_start.min(own))
-    }
+fn chain_deadline(app: &App, latest_start: Option<Instant>) -> Instant {
+    let chain: Duration = app.store.timeouts().chain;
+    let own = Instant::now() + chain;
+    latest_start.map_or(own, |latest_start| latest_start.min(own))
 }

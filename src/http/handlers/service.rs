@@ -5,13 +5,17 @@ use std::net::IpAddr;
 use lambda_http::http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::super::App;
-use super::super::problem::{Code, Problem};
-use super::super::request::{RequestContext, client_hints};
-use super::super::response::Answer;
+use super::admin::no_such_session;
 use super::sign_in::{SignInBody, SignedInView, new_session, text};
+use crate::http::answer::Answer;
+use crate::http::app::App;
+use crate::http::problem::{Code, Problem};
+use crate::http::request::{RequestContext, client_hints};
+use crate::http::views::SessionView;
 use crate::session::{Digest, Session, SignInKey, UserId};
-use crate::store::NewSession;
+
+/// The address of a device whose address nobody knows.
+const UNKNOWN_ADDRESS: &str = "unknown";
 
 /// The longest body of a sign-in, in bytes. It holds all the headers that the browser sent, cookies included.
 const SIGN_IN_MAX: usize = 64 * 1024;
@@ -53,50 +57,40 @@ fn sign_in_key(request: &RequestContext<'_>, user: &UserId) -> SignInKey {
     SignInKey::Idempotency(Digest::of(user, "idempotency", &key))
 }
 
-impl App {
-    /// Handles `POST /sessions/user/{user_id}`.
-    pub(in super::super) async fn sign_in_user(
-        &self,
-        request: &RequestContext<'_>,
-    ) -> Result<Answer, Problem> {
-        let (user, mut body) = (request.path_user()?, request.json_body_up_to(SIGN_IN_MAX)?);
-        let (headers, address) = (BrowserHeaders::parse(&mut body)?, ip_address(&mut body)?);
-        let hints = client_hints(|name| headers.get(name));
-        let new = new_session(request, &user, &hints, &SignInBody::parse(&mut body)?)?;
-        let new = NewSession {
-            ip_address: address.unwrap_or(new.ip_address),
-            key: sign_in_key(request, &user),
-            ..new
-        };
-        let signed_in = self.store.sign_in(&new, request.now).await?;
-        let signed_in = signed_in.ok_or_else(Problem::session_already_ended)?;
-        let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
-        let session = self.view(&signed_in.session, request);
-        Answer::json(status, &SignedInView { session, evicted: &signed_in.evicted })
-    }
+/// Handles `POST /sessions/user/{user_id}`.
+pub async fn sign_in_user(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {
+    let (user, mut body) = (request.path_user()?, request.json_body_up_to(SIGN_IN_MAX)?);
+    let (headers, address) = (BrowserHeaders::parse(&mut body)?, ip_address(&mut body)?);
+    let address = address.as_deref().unwrap_or(UNKNOWN_ADDRESS);
+    let hints = client_hints(|name| headers.get(name));
+    let (key, body) = (sign_in_key(request, &user), SignInBody::parse(&mut body)?);
+    let new = new_session(request, &user, address, key, &hints, &body)?;
+    let signed_in = app.store.sign_in(&new, request.now).await?;
+    let signed_in = signed_in.ok_or_else(Problem::session_already_ended)?;
+    let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
+    let session = SessionView::for_staff(&signed_in.session, request.now, app.policy());
+    Answer::json(status, &SignedInView { session, evicted: &signed_in.evicted })
+}
 
-    /// Handles `POST /sessions/user/{user_id}/session/{session_id}/activity`.
-    pub(in super::super) async fn record_user_activity(
-        &self,
-        request: &RequestContext<'_>,
-    ) -> Result<Answer, Problem> {
-        let (user, id) = (request.path_user()?, request.path_session()?);
-        let address = ip_address(&mut request.json_body()?)?;
-        let Some(session) = self.store.session(&user, id).await? else {
-            return Err(self.no_such_session(&user).await?);
-        };
-        let session = self.live(session, request)?;
-        let address = address.as_deref().unwrap_or(&session.ip_address);
-        let session = self.store.record_activity(&session, address, request.now).await?;
-        // A termination between the read and the write wins.
-        let session = self.live(session.ok_or_else(Problem::session_already_ended)?, request)?;
-        Answer::ok(&self.view(&session, request))
-    }
+/// Handles `POST /sessions/user/{user_id}/session/{session_id}/activity`.
+pub async fn record_user_activity(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {
+    let (user, id) = (request.path_user()?, request.path_session()?);
+    let address = ip_address(&mut request.json_body()?)?;
+    let Some(session) = app.store.session(&user, id).await? else {
+        return Err(no_such_session(app, &user).await);
+    };
+    let session = live(app, session, request)?;
+    let address = address.as_deref().unwrap_or(&session.ip_address);
+    let session = app.store.record_activity(&session, address, request.now).await?;
+    // A termination between the read and the write wins.
+    let session = live(app, session.ok_or_else(Problem::session_already_ended)?, request)?;
+    Answer::ok(&SessionView::for_staff(&session, request.now, app.policy()))
+}
 
-    fn live(&self, session: Session, request: &RequestContext<'_>) -> Result<Session, Problem> {
-        match session.is_live_at(request.now, self.store.policy()) {
-            true => Ok(session),
-            false => Err(Problem::session_already_ended()),
-        }
+fn live(app: &App, session: Session, request: &RequestContext<'_>) -> Result<Session, Problem> {
+    if session.is_live_at(request.now, app.policy()) {
+        Ok(session)
+    } else {
+        Err(Problem::session_already_ended())
     }
 }

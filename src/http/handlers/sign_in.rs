@@ -3,19 +3,16 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::super::problem::{Code, Problem};
-use super::super::request::{RequestContext, user_agent_digest};
-use super::super::response::SessionView;
 use crate::device::{self, ClientHints, ReportedDevice};
+use crate::http::problem::{Code, Problem};
+use crate::http::request::{RequestContext, user_agent_digest};
+use crate::http::views::SessionView;
 use crate::session::{DeviceIdentity, Digest, SessionId, SignInKey, UserId};
 use crate::store::NewSession;
 
-/// The address of a device whose address nobody knows.
-const UNKNOWN_ADDRESS: &str = "unknown";
-
 /// What a sign-in says about its device. Every field may be absent. Unknown fields are ignored.
 #[derive(Debug, Default)]
-pub(super) struct SignInBody {
+pub struct SignInBody {
     fingerprint: Option<String>,
     device_name: Option<String>,
     device_type: Option<String>,
@@ -24,7 +21,7 @@ pub(super) struct SignInBody {
 
 /// The outcome of a sign-in.
 #[derive(Debug, Serialize)]
-pub(super) struct SignedInView<'a> {
+pub struct SignedInView<'a> {
     #[serde(flatten)]
     pub session: SessionView<'a>,
     pub evicted: &'a [SessionId],
@@ -50,7 +47,7 @@ impl SignInBody {
 }
 
 /// Takes a text out of a body. An absent one may also be `null`.
-pub(super) fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Problem> {
+pub fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Problem> {
     match body.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -58,11 +55,13 @@ pub(super) fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<S
     }
 }
 
-/// A sign-in of `user` from the device that `hints` and the body describe. Its address is not known yet, and a repeat
-/// would be another sign-in.
-pub(super) fn new_session(
+/// A sign-in of `user` at `address`, from the device that `hints` and the body describe. A repeat finds its session by
+/// `key`.
+pub fn new_session(
     request: &RequestContext<'_>,
     user: &UserId,
+    address: &str,
+    key: SignInKey,
     hints: &ClientHints<'_>,
     body: &SignInBody,
 ) -> Result<NewSession, Problem> {
@@ -72,7 +71,7 @@ pub(super) fn new_session(
         id: SessionId::generate(request.now).map_err(Problem::internal)?,
         user_id: user.clone(),
         actor: request.user().clone(),
-        ip_address: UNKNOWN_ADDRESS.into(),
+        ip_address: address.into(),
         identity: DeviceIdentity {
             fingerprint: fingerprint.map(|text| Digest::of(user, "fingerprint", text.as_bytes())),
             browser: detected.browser_family,
@@ -81,6 +80,6 @@ pub(super) fn new_session(
             user_agent: hints.user_agent.map(|agent| user_agent_digest(user, agent)),
         },
         device: detected.device,
-        key: SignInKey::Nothing,
+        key,
     })
 }

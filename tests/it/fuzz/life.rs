@@ -1,6 +1,5 @@
 //! Some users and their sessions: it gives the events their names, and checks every answer against the invariants.
 
-use chrono::TimeDelta;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -22,54 +21,30 @@ pub static PANICS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 /// The error says which invariant is broken.
 pub type Check = Result<(), String>;
 
-/// The two ways to verify tokens, on one table.
-pub struct Stack {
-    hs256: Service,
-    gateway: Service,
-}
-
-impl Stack {
-    pub async fn start() -> Self {
-        let hs256 = Service::start().await;
-        let gateway = Service::on(hs256.database.clone(), &[("AUTH_MODE", "gateway")]);
-        Self { hs256, gateway }
+/// Sends an event. After a panic the only allowed answer is `bad_event`.
+pub async fn send(service: &Service, event: &str) -> Result<Reply, String> {
+    let panics = || PANICS.lock().unwrap().values().sum::<usize>();
+    let before = panics();
+    if let Ok(event @ Event::Authorizer(_)) = serde_json::from_str(event) {
+        // It has an answer of its own, or fails, and nothing becomes of the request that it asks about.
+        let answer = service.app.answer(LambdaEvent::new(event, service.invocation()), service.now).await;
+        let body = answer.map_or(json!({}), |answer| serde_json::to_value(answer).unwrap());
+        return Ok(Reply { status: 200, headers: BTreeMap::new(), text: body.to_string(), body });
     }
-
-    pub fn pass(&mut self) {
-        self.hs256.pass(TimeDelta::seconds(1));
-        self.gateway.now = self.hs256.now;
+    let reply = service.deliver(event).await;
+    if let Some(line) = service.flush_metrics() {
+        serde_json::from_str::<IgnoredAny>(&line).map_err(|error| format!("{error}: {line}"))?;
     }
-
-    /// Sends an event. After a panic the only allowed answer is `bad_event`.
-    pub async fn send(&self, delivery: &Delivery, event: &str) -> Result<Reply, String> {
-        let panics = || PANICS.lock().unwrap().values().sum::<usize>();
-        let before = panics();
-        let service = if delivery.is_for_gateway() { &self.gateway } else { &self.hs256 };
-        if let Ok(event @ Event::Authorizer(_)) = serde_json::from_str(event) {
-            // It has an answer of its own, or fails, and nothing becomes of the request that it asks about.
-            let answer = service.app.answer(LambdaEvent::new(event, service.invocation()), service.now).await;
-            let body = answer.map_or(json!({}), |answer| serde_json::to_value(answer).unwrap());
-            return Ok(Reply { status: 200, headers: BTreeMap::new(), text: body.to_string(), body });
-        }
-        let reply = service.deliver(event).await;
-        if let Some(line) = service.flush_metrics() {
-            serde_json::from_str::<IgnoredAny>(&line).map_err(|error| format!("{error}: {line}"))?;
-        }
-        if !matches!(reply.status, 200 | 201 | 400..=499) {
-            return Err(format!("{} {}", reply.status, reply.text));
-        }
-        if panics() > before && reply.body["code"] != "bad_event" {
-            return Err(format!("a panic without `bad_event`: {}", reply.text));
-        }
-        Ok(reply)
+    if !matches!(reply.status, 200 | 201 | 400..=499) {
+        return Err(format!("{} {}", reply.status, reply.text));
     }
+    if panics() > before && reply.body["code"] != "bad_event" {
+        return Err(format!("a panic without `bad_event`: {}", reply.text));
+    }
+    Ok(reply)
 }
 
 impl Delivery {
-    pub fn is_for_gateway(&self) -> bool {
-        matches!(self, Self::Request(plan) if plan.gateway)
-    }
-
     /// The route, when nothing was changed about the request.
     pub fn whole_route(&self) -> Option<&'static str> {
         match self {
@@ -102,10 +77,10 @@ impl Life {
     }
 
     /// The text that Lambda delivers.
-    pub async fn compose(&mut self, delivery: &Delivery, stack: &mut Stack) -> String {
+    pub async fn compose(&mut self, delivery: &Delivery, service: &mut Service) -> String {
         match delivery {
             Delivery::Request(plan) => {
-                let mut event = self.request(plan, stack).await;
+                let mut event = self.request(plan, service).await;
                 for edit in &plan.edits {
                     put(&mut event, &edit.at, edit.value.clone());
                 }
@@ -116,15 +91,15 @@ impl Life {
         }
     }
 
-    async fn request(&mut self, plan: &Plan, stack: &mut Stack) -> Value {
+    async fn request(&mut self, plan: &Plan, service: &mut Service) -> Value {
         let (method, route) = ROUTES[plan.route].split_once(' ').unwrap();
         // The routes of admins and services are asked by those as a rule, about others as a rule.
         let access = access(ROUTES[plan.route]);
-        let of_admin = access != Access::User;
+        let of_admin = !access.is_own();
         let caller = if of_admin && plan.caller < 3 { 0 } else { plan.caller };
         let target = if of_admin { plan.target } else { caller };
         let user = self.users[target].clone();
-        let session = self.session(target, &plan.session, stack).await;
+        let session = self.session(target, &plan.session, service).await;
         let path = route.replace("{user_id}", &user).replace("{session_id}", &session);
         let query = plan.query.replace("{cursor}", &self.cursor);
         let mut call = Call::new(method, &format!("{path}?{query}"));
@@ -149,14 +124,21 @@ impl Life {
             _ => call,
         };
         if let Some(pick) = &plan.named {
-            call = call.header("x-session-id", &self.session(caller, pick, stack).await);
+            call = call.header("x-session-id", &self.session(caller, pick, service).await);
         }
         let role = if access == Access::Service { "service" } else { "admin" };
-        self.prove(call, caller, role, plan, stack).await.event()
+        self.prove(call, caller, role, plan, service).await.event()
     }
 
     /// Adds what proves who is calling.
-    async fn prove(&mut self, call: Call, caller: usize, role: &str, plan: &Plan, stack: &mut Stack) -> Call {
+    async fn prove(
+        &mut self,
+        call: Call,
+        caller: usize,
+        role: &str,
+        plan: &Plan,
+        service: &mut Service,
+    ) -> Call {
         let mut claims = Map::new();
         claims.insert("sub".into(), self.users[caller].as_str().into());
         claims.insert("exp".into(), (START + 10_000_000_000).into());
@@ -167,7 +149,7 @@ impl Life {
             Proof::Missing => return call,
             Proof::Token { sid: None } | Proof::Bent { .. } => {}
             Proof::Token { sid: Some(pick) } => {
-                claims.insert("sid".into(), self.session(caller, pick, stack).await.into());
+                claims.insert("sid".into(), self.session(caller, pick, service).await.into());
             }
             Proof::Claims(extra) => claims.extend(extra.iter().cloned()),
         }
@@ -178,45 +160,36 @@ impl Life {
             let at = at % token.len();
             token[at] = with;
         }
-        let call = call.token(&String::from_iter(token));
-        if !plan.gateway {
-            return call;
-        }
-        // The gateway hands every claim over as text.
-        claims
-            .values_mut()
-            .filter(|value| !value.is_string())
-            .for_each(|value| *value = value.to_string().into());
-        call.with("/requestContext/authorizer", json!({"jwt": {"claims": claims, "scopes": null}}))
+        call.token(&String::from_iter(token))
     }
 
     /// The id of such a session of this user.
-    async fn session(&mut self, user: usize, pick: &Pick, stack: &mut Stack) -> String {
+    async fn session(&mut self, user: usize, pick: &Pick, service: &mut Service) -> String {
         match pick {
-            Pick::Live(n) => self.live(user, *n, stack).await.to_string(),
-            Pick::Ended(n) => self.ended(user, *n, stack).await.to_string(),
-            Pick::OfAnother(n) => self.live((user + 1) % self.users.len(), *n, stack).await.to_string(),
+            Pick::Live(n) => self.live(user, *n, service).await.to_string(),
+            Pick::Ended(n) => self.ended(user, *n, service).await.to_string(),
+            Pick::OfAnother(n) => self.live((user + 1) % self.users.len(), *n, service).await.to_string(),
             Pick::Never => "01900000-0000-7000-8000-000000000000".into(),
             Pick::Junk(text) => text.clone(),
         }
     }
 
-    async fn live(&mut self, user: usize, n: usize, stack: &mut Stack) -> SessionId {
+    async fn live(&mut self, user: usize, n: usize, service: &mut Service) -> SessionId {
         if let Some(id) = choose(&self.live, user, n) {
             return id;
         }
-        let id = stack.hs256.sign_in(&self.users[user], "a device").await.id;
+        let id = service.sign_in(&self.users[user], "a device").await.id;
         self.live.push(Known { user, id });
         id
     }
 
-    async fn ended(&mut self, user: usize, n: usize, stack: &mut Stack) -> SessionId {
+    async fn ended(&mut self, user: usize, n: usize, service: &mut Service) -> SessionId {
         if let Some(id) = choose(&self.ended, user, n) {
             return id;
         }
-        let id = self.live(user, n, stack).await;
-        let ending = Termination { at: stack.hs256.now, by: None, reason: EndReason::Logout, note: None };
-        stack.hs256.store().end(&support::user(&self.users[user]), id, &ending).await.unwrap();
+        let id = self.live(user, n, service).await;
+        let ending = Termination { at: service.now, by: None, reason: EndReason::Logout, note: None };
+        service.store().end(&support::user(&self.users[user]), id, &ending).await.unwrap();
         self.live.retain(|known| known.id != id);
         self.ended.push(Known { user, id });
         id
@@ -269,8 +242,8 @@ impl Life {
     }
 
     /// What the table says of all of them.
-    pub async fn check(&self, stack: &Stack) -> Check {
-        let (store, now) = (stack.hs256.store(), stack.hs256.now);
+    pub async fn check(&self, service: &Service) -> Check {
+        let (store, now) = (service.store(), service.now);
         for user in &self.users {
             let open = store.user_sessions(&support::user(user)).await.map_err(|error| error.to_string())?;
             let live: Vec<_> = open.live(now, store.policy()).map(|session| session.id).collect();

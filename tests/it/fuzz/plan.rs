@@ -26,8 +26,6 @@ pub enum Delivery {
 /// A planned request.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Whether the gateway verifies tokens.
-    pub gateway: bool,
     pub route: usize,
     pub caller: usize,
     pub target: usize,
@@ -155,13 +153,11 @@ fn plan() -> impl Strategy<Value = Plan> {
     let edits = prop_oneof![1 => Just(Vec::new()), 1 => changes];
     let cut =
         (any::<usize>(), 0..12_usize, of(SCRAPS)).prop_map(|(at, length, scrap)| Cut { at, length, scrap });
-    (any::<bool>(), who, what, edits, prop::option::weighted(0.05, cut)).prop_map(
-        |(gateway, who, what, edits, cut)| {
-            let (caller, target, session, proof, named) = who;
-            let (route, query, device, matched) = what;
-            Plan { gateway, route, caller, target, session, proof, named, query, device, matched, edits, cut }
-        },
-    )
+    (who, what, edits, prop::option::weighted(0.05, cut)).prop_map(|(who, what, edits, cut)| {
+        let (caller, target, session, proof, named) = who;
+        let (route, query, device, matched) = what;
+        Plan { route, caller, target, session, proof, named, query, device, matched, edits, cut }
+    })
 }
 
 fn pick() -> impl Strategy<Value = Pick> {

@@ -1,5 +1,5 @@
-//! Events in and answers out: what Lambda delivers becomes a request or an authorizer's question, and the answer becomes
-//! what Lambda takes.
+//! Events in and answers out: what Lambda delivers becomes a request or an authorizer's event, and the answer becomes what
+//! Lambda takes.
 //!
 //! lambda_http panics on some events before a handler sees them (a raw space in the query string, a URI over 64 KB, a
 //! bad Host), and cannot read others. The service answers those with 400 too, and the process lives on.
@@ -7,17 +7,17 @@
 use std::panic::catch_unwind;
 
 use lambda_http::aws_lambda_events::apigw::{
-    ApiGatewayV2httpRequest, ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse,
+    ApiGatewayProxyResponse, ApiGatewayV2httpRequest, ApiGatewayV2httpResponse,
 };
-use lambda_http::request::{LambdaRequest, RequestContext as EventContext};
+use lambda_http::request::LambdaRequest;
 use lambda_http::{Body, Context, Request, RequestExt, Response};
 use lambda_runtime::LambdaEvent;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::App;
-use super::handlers::{AuthorizerAnswer, AuthorizerError};
+use super::app::App;
+use super::handlers::authorizer::{self, AuthorizerAnswer, AuthorizerError};
 use super::problem::{Code, Problem};
 use crate::session::Timestamp;
 
@@ -26,19 +26,28 @@ use crate::session::Timestamp;
 pub enum Event {
     /// A request to this service's API. It is `None` when it cannot be read.
     Request(Option<Box<ApiGatewayV2httpRequest>>),
-    /// The question of an authorizer of another API.
+    /// A request with payload format 1.0, which a REST API sends.
+    OldFormat,
+    /// What the authorizer of another API asks.
     Authorizer(Box<RawValue>),
 }
 
-/// The fields that only the events of authorizers have. No client can set them.
-#[derive(Deserialize)]
+/// The fields that tell one kind of event from another. No client can set them.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AuthorizerFields {
+struct EventFields {
     #[serde(rename = "type")]
     kind: Option<IgnoredAny>,
     route_arn: Option<IgnoredAny>,
     method_arn: Option<IgnoredAny>,
+    /// Only requests with payload format 1.0 have it at the top level:
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+    http_method: Option<IgnoredAny>,
 }
+
+/// What a request with payload format 1.0 is answered.
+const OLD_FORMAT: &str = "The request came with payload format 1.0; integrate the function with an HTTP API and payload \
+                          format 2.0";
 
 /// An answer, as API Gateway takes it.
 #[derive(Debug, Serialize)]
@@ -46,34 +55,38 @@ struct AuthorizerFields {
 pub enum EventAnswer {
     /// The answer to a request.
     Response(Box<ApiGatewayV2httpResponse>),
-    /// The answer to an authorizer's question.
+    /// The answer to a request with payload format 1.0. API Gateway takes no other fields there.
+    OldFormat(Box<ApiGatewayProxyResponse>),
+    /// The answer to an authorizer.
     Authorizer(AuthorizerAnswer),
 }
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        // lambda_http would read the question about a `DELETE /sessions/logout` as that request itself.
-        match is_for_authorizer(&raw) {
-            true => Ok(Self::Authorizer(raw)),
-            false => Ok(Self::Request(serde_json::from_str(raw.get()).ok())),
+        let fields: EventFields = serde_json::from_str(raw.get()).unwrap_or_default();
+        if fields.is_for_authorizer() {
+            return Ok(Self::Authorizer(raw));
         }
+        if fields.http_method.is_some() {
+            return Ok(Self::OldFormat);
+        }
+        Ok(Self::Request(serde_json::from_str(raw.get()).ok()))
     }
 }
 
-fn is_for_authorizer(event: &RawValue) -> bool {
-    serde_json::from_str::<AuthorizerFields>(event.get()).is_ok_and(
-        |AuthorizerFields { kind, route_arn, method_arn }| {
-            kind.is_some() || route_arn.is_some() || method_arn.is_some()
-        },
-    )
+impl EventFields {
+    /// lambda_http would read an authorizer's event about `DELETE /sessions/logout` as that request itself.
+    fn is_for_authorizer(&self) -> bool {
+        self.kind.is_some() || self.route_arn.is_some() || self.method_arn.is_some()
+    }
 }
 
 impl App {
     /// Answers an event that arrived at `now`. Every request gets an answer.
     ///
     /// # Errors
-    /// [`AuthorizerError`] when an authorizer's question cannot be answered.
+    /// [`AuthorizerError`] when an authorizer cannot be answered.
     pub async fn answer(
         &self,
         event: LambdaEvent<Event>,
@@ -86,9 +99,14 @@ impl App {
                     self.respond(request.and_then(|event| into_request(*event)), context, now).await;
                 Ok(EventAnswer::Response(into_gateway_response(response).into()))
             }
-            Event::Authorizer(event) => {
-                self.authorize(&event, &context.request_id, now).await.map(EventAnswer::Authorizer)
+            Event::OldFormat => {
+                let problem = Problem::new(Code::BadEvent, OLD_FORMAT);
+                let response = self.refuse(problem, &context.request_id);
+                Ok(EventAnswer::OldFormat(into_old_format(response).into()))
             }
+            Event::Authorizer(event) => authorizer::authorize(self, &event, &context.request_id, now)
+                .await
+                .map(EventAnswer::Authorizer),
         }
     }
 
@@ -116,18 +134,11 @@ fn into_gateway_response(response: Response<Body>) -> ApiGatewayV2httpResponse {
     answer
 }
 
-/// What API Gateway says about the request.
-pub(super) fn gateway_context(request: &Request) -> Option<&ApiGatewayV2httpRequestContext> {
-    match request.request_context_ref()? {
-        EventContext::ApiGatewayV2(context) => Some(context),
-        _ => None,
-    }
-}
-
-/// The id that API Gateway gave the request, or else the id that the Lambda runtime gave the event.
-pub(super) fn request_id(request: &Request) -> String {
-    gateway_context(request)
-        .and_then(|context| context.request_id.clone())
-        .or_else(|| request.lambda_context_ref().map(|context| context.request_id.clone()))
-        .unwrap_or_default()
+fn into_old_format(response: Response<Body>) -> ApiGatewayProxyResponse {
+    let (parts, body) = response.into_parts();
+    let mut answer = ApiGatewayProxyResponse::default();
+    answer.status_code = i64::from(parts.status.as_u16());
+    answer.headers = parts.headers;
+    answer.body = Some(body);
+    answer
 }

@@ -1,0 +1,21 @@
+//! The domain: users, sessions, how sessions end, and the rules for all of them. This module knows no database and no HTTP.
+
+mod device;
+mod digest;
+mod id;
+mod plan;
+mod record;
+#[cfg(test)]
+mod samples;
+mod termination;
+mod time;
+mod token;
+
+pub use device::{Device, DeviceIdentity, DeviceType};
+pub use digest::Digest;
+pub use id::{InvalidSessionId, InvalidUserId, NoRandomNumbers, SessionId, USER_ID_MAX, UserId};
+pub use plan::SignInPlan;
+pub use record::{Policy, Session};
+pub use termination::{EndReason, InvalidNote, NOTE_MAX, Note, Termination};
+pub use time::{Clock, LATEST_SECOND, Timestamp, later, to_millisecond};
+pub use token::{Sid, SignInKey, Token};

@@ -1,0 +1,101 @@
+//! The session and its policy: when it ends by itself, and whether it is live.
+
+use chrono::TimeDelta;
+
+use super::device::{Device, DeviceIdentity};
+use super::id::{SessionId, UserId};
+use super::termination::{EndReason, Termination};
+use super::time::{Timestamp, later};
+
+/// How long sessions last, and how many a user may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The highest number of live sessions that a user has after a sign-in; at least 1.
+    pub max_sessions: usize,
+    /// The time from sign-in to the end of the session.
+    pub lifetime: TimeDelta,
+    /// The time from the last activity to the end of the session; `None` sets no such limit.
+    pub idle_timeout: Option<TimeDelta>,
+    /// The time from the end of a session until its record may be deleted.
+    pub history: TimeDelta,
+    /// The shortest time between two writes of a session's activity.
+    pub activity_interval: TimeDelta,
+}
+
+/// One sign-in on one device. Its record may say that it is open after its time is over: ask
+/// [`Session::termination`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The session's id.
+    pub id: SessionId,
+    /// The user who signed in.
+    pub user_id: UserId,
+    /// The device that signed in.
+    pub device: Device,
+    /// The IP address where the device was last seen.
+    pub ip_address: String,
+    /// The IP address where the session was opened.
+    pub signed_in_ip: String,
+    /// When the session began.
+    pub created_at: Timestamp,
+    /// When the device was last seen, exact to the activity interval.
+    pub last_activity: Timestamp,
+    /// When the session's lifetime is over.
+    pub expires_at: Timestamp,
+    /// How it ended, if that was written.
+    pub terminated: Option<Termination>,
+    /// What identifies its device at the next sign-in.
+    pub identity: DeviceIdentity,
+}
+
+impl Session {
+    /// When the session ends by itself: at the end of its lifetime, or of its idle time if that comes first.
+    pub fn deadline(&self, policy: &Policy) -> Timestamp {
+        match policy.idle_timeout {
+            Some(idle) => later(self.last_activity, idle).min(self.expires_at),
+            None => self.expires_at,
+        }
+    }
+
+    /// How the session ended; `None` while it is live. A session whose deadline has passed has expired, even if
+    /// nobody has written that yet.
+    pub fn termination(&self, now: Timestamp, policy: &Policy) -> Option<Termination> {
+        self.terminated.clone().or_else(|| {
+            let deadline = self.deadline(policy);
+            let expired = Termination { at: deadline, by: None, reason: EndReason::Expired, note: None };
+            (now >= deadline).then_some(expired)
+        })
+    }
+
+    /// Whether the session can be used at `now`.
+    pub fn is_live_at(&self, now: Timestamp, policy: &Policy) -> bool {
+        self.terminated.is_none() && now < self.deadline(policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{at, policy, session, user};
+    use super::*;
+
+    #[test]
+    fn a_session_is_over_at_its_deadline_and_not_before() {
+        let session = session(0, 10);
+        for (idle, deadline) in [(None, 100), (Some(5), 15), (Some(90), 100), (Some(200), 100)] {
+            let policy = policy(3, idle);
+            assert_eq!(session.deadline(&policy), at(deadline));
+            assert!(session.is_live_at(later(at(deadline), TimeDelta::milliseconds(-1)), &policy));
+            assert!(!session.is_live_at(at(deadline), &policy));
+            let ending = session.termination(at(deadline), &policy).unwrap();
+            assert_eq!((ending.reason, ending.at, ending.by), (EndReason::Expired, at(deadline), None));
+        }
+    }
+
+    #[test]
+    fn a_receipt_outlasts_the_deadline() {
+        let receipt = Termination { at: at(1), by: Some(user()), reason: EndReason::Logout, note: None };
+        let ended = Session { terminated: Some(receipt.clone()), ..session(0, 0) };
+        assert_eq!(ended.termination(at(500), &policy(3, Some(1))), Some(receipt));
+        assert!(!ended.is_live_at(at(0), &policy(3, None)));
+    }
+}
