@@ -1,61 +1,59 @@
-"""Checks the template as CloudFormation would read it. SAM resolves AWS::LanguageExtensions, SAM's translator makes the
-resources, and an emulator makes the table.
-
-SAM's own code for AWS::LanguageExtensions can leave `${Resource}` in a string without Fn::Sub. CloudFormation's code does
-not. No check here reads such a string."""
+"""Checks the template as AWS would read it: SAM's translator makes the resources, and an emulator makes the table."""
 
 import copy
 import json
-import logging
-import os
 import re
 import shlex
 import tempfile
 
-os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="eu-central-1")
-
 import boto3
+import cloudformation
+from cloudformation import of_type
 from moto import mock_aws
 from samcli.cli.types import CfnParameterOverridesType
-from samcli.lib.cfn_language_extensions.sam_integration import expand_language_extensions
-from samcli.yamlhelper import yaml_parse
-from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
-from samtranslator.translator.transform import transform
 
-logging.disable()
-
-ACCOUNT = {
-    "AWS::AccountId": "123456789012",
-    "AWS::Partition": "aws",
-    "AWS::Region": "eu-central-1",
-    "AWS::StackName": "sessions",
-    "AWS::URLSuffix": "amazonaws.com",
-}
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:panel-a1b2c3"
 ISSUED = {"JwtIssuer": "https://issuer.example.com", "JwtAudience": "panel"}
 ORIGINS = {"PanelOrigins": "https://panel.example.com,https://admin.example.com"}
 HS256 = ORIGINS | {"JwtSecretArn": SECRET, "DataPolicy": "Delete"}
-TOPIC = {"AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:on-call"}
 JWKS = ORIGINS | ISSUED | {"AuthMode": "jwks", "Jwks": '{"keys":[]}', "SessionIdClaim": "session_id"}
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
 DOMAIN = {
     "DomainName": "sessions.example.com",
     "CertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef",
 }
+# Everything that adds a resource or a property.
+FULL = HS256 | DOMAIN | {
+    "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:on-call",
+    "BoundaryArn": "arn:aws:iam::123456789012:policy/boundary",
+    "LambdaAuthorizer": "true",
+    "LogAddresses": "true",
+    "LogKeyArn": KEY,
+    "MinimumTraffic": "5",
+    "ReservedConcurrency": "50",
+    "ScheduledCheck": "true",
+    "TableKeyArn": KEY,
+    "TableName": "sessions-dev-restored",
+    "Tracing": "Active",
+}
 
-TEMPLATE = yaml_parse(open("template.yaml").read())
+TEMPLATE = cloudformation.read("template.yaml")
 
 
 def translated(parameters: dict) -> dict:
-    expanded = expand_language_extensions(TEMPLATE, parameters | ACCOUNT, enabled=True).expanded_template
-    expanded["Transform"] = "AWS::Serverless-2016-10-31"
-    for function in ("Function", "VersionCheck"):
-        expanded["Resources"][function]["Properties"]["CodeUri"] = "s3://bucket/key"
-    return transform(expanded, dict(parameters), ManagedPolicyLoader(boto3.client("iam")), feature_toggle=None)
+    return cloudformation.translated("template.yaml", parameters)
 
 
-def present(resources: dict, kind: str) -> dict:
-    """The resources of one type, also those whose condition is false if the translator leaves them in."""
-    return {name: each for name, each in resources.items() if each["Type"] == kind}
+def stack(parameters: dict) -> dict:
+    return cloudformation.resolved(translated(parameters), parameters)
+
+
+def resources_of(parameters: dict) -> dict:
+    return stack(parameters)["Resources"]
+
+
+def environment(resources: dict, function: str) -> dict:
+    return resources[function]["Properties"]["Environment"]["Variables"]
 
 
 def routes(resources: dict) -> dict:
@@ -66,31 +64,32 @@ def routes(resources: dict) -> dict:
 
 def check_routes() -> None:
     methods = {"get", "post", "delete"}
-    contract = yaml_parse(open("openapi.yaml").read())["paths"]
+    contract = cloudformation.read("openapi.yaml")["paths"]
     documented = {f"{method.upper()} {path}" for path, of in contract.items() for method in of if method in methods}
-    for parameters in (HS256, JWKS):
-        resources = translated(parameters)["Resources"]
-        found = routes(resources)
-        assert documented <= set(found), documented - set(found)
-        # The function verifies the tokens.
-        assert not any("security" in each for each in found.values()), parameters
-        stage = resources["ApiApiGatewayDefaultStage"]["Properties"]
-        assert set(stage["RouteSettings"]) < set(found), "a limit names a route that does not exist"
-        # Each route that ends sessions has its own limit.
-        ending = {route for route in found if route.startswith("DELETE") or route == "POST /sessions/end"}
-        assert ending <= set(stage["RouteSettings"]), ending - set(stage["RouteSettings"])
-        permissions = present(resources, "AWS::Lambda::Permission")
-        assert len(permissions) == len(found) + 1, "each route needs one permission, and the authorizer one"
-        assert permissions["AuthorizerPermission"]["Condition"] == "IsAuthorizer"
+    resources = resources_of(FULL)
+    found = routes(resources)
+    assert documented <= set(found), documented - set(found)
+    # The function verifies the tokens.
+    assert not any("security" in each for each in found.values())
+    stage = resources["ApiApiGatewayDefaultStage"]["Properties"]
+    assert set(stage["RouteSettings"]) < set(found), "a limit names a route that does not exist"
+    # Each route that ends sessions has its own limit.
+    ending = {route for route in found if route.startswith("DELETE") or route == "POST /sessions/end"}
+    assert ending <= set(stage["RouteSettings"]), ending - set(stage["RouteSettings"])
+    invoked = [name for name in of_type(resources, "AWS::Lambda::Permission") if name.startswith("Function")]
+    assert len(invoked) == len(found), "each route needs one permission"
+    assert "AuthorizerPermission" in resources and "AuthorizerPermission" not in resources_of(HS256)
     cors = resources["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]
     assert cors["allowOrigins"] == ORIGINS["PanelOrigins"].split(","), cors
+    assert {"allowMethods", "allowHeaders", "exposeHeaders", "maxAge"} < set(cors), cors
     print(f"openapi.yaml has the same {len(found)} routes")
 
 
 def check_domain() -> None:
     for parameters, domains in ((HS256, 0), (HS256 | DOMAIN, 1)):
-        resources = translated(parameters)["Resources"]
-        assert len(present(resources, "AWS::ApiGatewayV2::DomainName")) == domains
+        resources = resources_of(parameters)
+        assert len(of_type(resources, "AWS::ApiGatewayV2::DomainName")) == domains
+        assert len(of_type(resources, "AWS::ApiGatewayV2::ApiMapping")) == domains
         (server,) = resources["Api"]["Properties"]["Body"]["servers"]
         switch = server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"]
         assert switch == (domains == 1), server
@@ -98,7 +97,7 @@ def check_domain() -> None:
 
 
 def version(parameters: dict) -> str:
-    (name,) = present(translated(parameters)["Resources"], "AWS::Lambda::Version")
+    (name,) = of_type(translated(parameters)["Resources"], "AWS::Lambda::Version")
     return name
 
 
@@ -124,75 +123,160 @@ def check_versions() -> None:
 
 
 def check_rollout() -> None:
-    resources = translated(HS256 | TOPIC)["Resources"]
-    (published,) = present(resources, "AWS::Lambda::Version")
-    (group,) = present(resources, "AWS::CodeDeploy::DeploymentGroup").values()
-    names = {alarm["Name"]["Ref"] for alarm in group["Properties"]["AlarmConfiguration"]["Alarms"]}
-    of_version = {"Fn::GetAtt": [published, "Version"]}
+    resources = resources_of(FULL)
+    (published,) = of_type(resources, "AWS::Lambda::Version")
+    (group,) = of_type(resources, "AWS::CodeDeploy::DeploymentGroup").values()
+    assert group["Properties"]["ServiceRoleArn"] == "<RolloutRole.Arn>", group
+    names = {alarm["Name"].strip("<>") for alarm in group["Properties"]["AlarmConfiguration"]["Alarms"]}
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
     for name in names:
-        assert of_version in dimensions(resources[name]), f"{name} does not watch the new version"
-    paging = set(present(resources, "AWS::CloudWatch::Alarm")) - names
-    assert all("AlarmActions" in resources[name]["Properties"] for name in paging)
-    (alias,) = present(resources, "AWS::Lambda::Alias").values()
+        assert f"<{published}.Version>" in json.dumps(alarms[name]), f"{name} does not watch the new version"
+    paging = set(alarms) - names
+    assert all("AlarmActions" in alarms[name]["Properties"] for name in paging)
+    (alias,) = of_type(resources, "AWS::Lambda::Alias").values()
     update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
-    assert update["BeforeAllowTrafficHook"] == {"Ref": "VersionCheck"}, update
-    assert resources["VersionCheck"]["Properties"]["Environment"]["Variables"]["NEW_VERSION"] == {"Ref": published}
-    emergency = translated(HS256 | {"Rollout": "AllAtOnce"})["Resources"]
-    (group,) = present(emergency, "AWS::CodeDeploy::DeploymentGroup").values()
-    assert not group["Properties"].get("AlarmConfiguration", {}).get("Alarms"), group
-    (alias,) = present(emergency, "AWS::Lambda::Alias").values()
+    assert update["BeforeAllowTrafficHook"] == "<VersionCheck>", update
+    assert environment(resources, "VersionCheck")["NEW_VERSION"] == f"<{published}>"
+    emergency = resources_of(HS256 | {"Rollout": "AllAtOnce"})
+    (group,) = of_type(emergency, "AWS::CodeDeploy::DeploymentGroup").values()
+    assert not group["Properties"].get("AlarmConfiguration"), group
+    (alias,) = of_type(emergency, "AWS::Lambda::Alias").values()
     assert "BeforeAllowTrafficHook" not in alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"], alias
     print(f"{len(names)} alarms roll back, {len(paging)} send messages, AllAtOnce uses no alarm and no check")
 
 
-def dimensions(alarm: dict) -> list:
-    """The values of all dimensions of an alarm."""
-    properties = alarm["Properties"]
-    metrics = [each["MetricStat"]["Metric"] for each in properties.get("Metrics", []) if "MetricStat" in each]
-    return [each["Value"] for metric in metrics or [properties] for each in metric["Dimensions"]]
+def check_order() -> None:
+    """CloudFormation makes the resources one after the other, so no two may wait for each other."""
+    template = translated(FULL)["Resources"]
+    waits = {name: {each for each in references(of) if each in template} - {name} for name, of in template.items()}
+    while ready := {name for name, of in waits.items() if not of}:
+        waits = {name: of - ready for name, of in waits.items() if name not in ready}
+    assert not waits, f"these wait for each other: {waits}"
+    print(f"the {len(template)} resources can be made one after the other")
+
+
+def references(node) -> set:
+    if isinstance(node, list):
+        return set().union(*map(references, node))
+    if not isinstance(node, dict):
+        return set()
+    found = set().union(*map(references, node.values()))
+    if "Ref" in node:
+        found.add(node["Ref"])
+    if "Fn::GetAtt" in node:
+        of = node["Fn::GetAtt"]
+        found.add(of[0] if isinstance(of, list) else of.split(".")[0])
+    if "Fn::Sub" in node:
+        text = node["Fn::Sub"] if isinstance(node["Fn::Sub"], str) else node["Fn::Sub"][0]
+        found |= {name.split(".")[0] for name in re.findall(r"\$\{([^}!]+)\}", text)}
+    if isinstance(node.get("DependsOn"), (str, list)):
+        found |= {node["DependsOn"]} if isinstance(node["DependsOn"], str) else set(node["DependsOn"])
+    return found
+
+
+def check_names() -> None:
+    """AWS::LanguageExtensions runs before SAM, so what SAM makes may only be named as a property of its resource."""
+    text = open("template.yaml").read()
+    named = set(re.findall(r"\b(?:Function|Api|VersionCheck|ScheduledCheckFunction)\.[A-Z]\w+", text)) - {"Function.Arn"}
+    named -= {"VersionCheck.Arn"}
+    assert named == {"Function.Version", "Function.Alias", "Api.Stage"}, named
+    made = set(translated(FULL)["Resources"]) - set(TEMPLATE["Resources"])
+    found = {name for name in made if re.search(rf"\b{name}\b", text)}
+    assert not found, f"the template names {found}, which only SAM makes"
+    assert not re.search(r"^ +DependsOn:", text, re.MULTILINE)
+    print("what SAM makes is only named as a property of its own resource")
 
 
 def check_other_table() -> None:
     """The service uses a restored table everywhere, and the stack keeps its own table."""
-    template = translated(HS256 | {"TableName": "restored"})
-    resources = template["Resources"]
-    assert resources["Function"]["Properties"]["Environment"]["Variables"]["TABLE_NAME"] == "restored"
-    statements = resources["FunctionRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    sids = {each["Sid"]: each for each in statements}
+    found = stack(HS256 | {"TableName": "restored", "ScheduledCheck": "true"})
+    resources = found["Resources"]
+    for function in ("Function", "ScheduledCheckFunction"):
+        assert environment(resources, function)["TABLE_NAME"] == "restored"
+    sids = statements(resources, "FunctionRole")
     assert sids["OtherTable"]["Action"] == sids["Table"]["Action"], sids
     arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/restored"
     assert sids["OtherTable"]["Resource"] == [arn, f"{arn}/index/live"], sids
+    assert statements(resources, "ScheduledCheckRole")["TableSettings"]["Resource"] == arn
     for alarm in ("TableThrottlesAlarm", "TableErrorsAlarm"):
-        assert "'restored'" in json.dumps(resources[alarm]["Properties"]["Metrics"]), alarm
-    assert template["Outputs"]["TableName"]["Value"] == "restored"
+        metrics = json.dumps(resources[alarm]["Properties"]["Metrics"])
+        assert "restored" in metrics and "<SessionTable>" not in metrics, alarm
+    assert found["Outputs"]["TableName"]["Value"] == "restored"
     assert resources["SessionTable"]["Type"] == "AWS::DynamoDB::Table"
     print("TableName replaces the stack's own table everywhere")
 
 
+def statements(resources: dict, role: str) -> dict:
+    (policy,) = resources[role]["Properties"]["Policies"]
+    return {each["Sid"]: each for each in policy["PolicyDocument"]["Statement"]}
+
+
+def check_roles() -> None:
+    """Every role has the boundary, none has a policy of somebody else, and no check can write another log."""
+    resources = resources_of(FULL)
+    roles = of_type(resources, "AWS::IAM::Role")
+    for name, role in roles.items():
+        assert role["Properties"]["PermissionsBoundary"] == FULL["BoundaryArn"], name
+        assert "ManagedPolicyArns" not in role["Properties"], name
+    for name in ("VersionCheckRole", "ScheduledCheckRole"):
+        assert statements(resources, name)["Log"]["Resource"] == "<CheckLog.Arn>", name
+    functions = of_type(resources, "AWS::Lambda::Function")
+    used = {each["Properties"]["Role"] for each in functions.values()} | {"<RolloutRole.Arn>"}
+    assert used == {f"<{name}.Arn>" for name in roles}, used
+    for group in of_type(resources, "AWS::Logs::LogGroup").values():
+        assert group["Properties"]["KmsKeyId"] == KEY, group
+    print(f"{len(roles)} roles, each with the boundary and with rights of its own only")
+
+
 def check_secrets() -> None:
     for parameters, secret in ((HS256, f"{{{{resolve:secretsmanager:{SECRET}}}}}"), (HS256 | JWKS, "")):
-        resources = translated(parameters)["Resources"]
-        for function in ("Function", "VersionCheck"):
-            assert resources[function]["Properties"]["Environment"]["Variables"]["JWT_SECRET"] == secret
+        resources = resources_of(parameters | {"ScheduledCheck": "true"})
+        for function in ("Function", "VersionCheck", "ScheduledCheckFunction"):
+            assert environment(resources, function)["JWT_SECRET"] == secret
     print("only hs256 gives a function a secret")
+
+
+def check_access_log() -> None:
+    for choice in ("false", "true"):
+        stage = resources_of(HS256 | {"LogAddresses": choice})["ApiApiGatewayDefaultStage"]["Properties"]
+        line = json.loads(stage["AccessLogSettings"]["Format"])
+        assert ("address" in line) == (choice == "true"), line
+    print("the access log is JSON, and has addresses only if it should")
+
+
+def check_rules() -> None:
+    wrong = [
+        ORIGINS,
+        HS256 | {"AuthMode": "jwks"},
+        HS256 | {"DomainName": "sessions.example.com"},
+        HS256 | {"ServiceRole": "admin"},
+        HS256 | {"ServiceRole": "boss", "AdminRole": "boss"},
+    ]
+    for parameters in wrong:
+        assert cloudformation.failed_rules(TEMPLATE, parameters), f"no rule refuses {parameters}"
+    for parameters in (HS256, JWKS, FULL):
+        assert not cloudformation.failed_rules(TEMPLATE, parameters), parameters
+    print(f"the template's rules refuse {len(wrong)} wrong sets of parameters")
 
 
 def check_parameters() -> None:
     """SAM's parser reads the commands of the documentation."""
     read = lambda written: CfnParameterOverridesType().convert(written, None, None)
-    text = "".join(open(f"docs/{name}.md").read() for name in ("deploy", "operate"))
+    text = "".join(open(f"docs/{name}.md").read() for name in ("deploy", "operate")).replace("\\\n", " ")
     commands = [shlex.split(each) for each in re.findall(r"^ +sam .*--parameter-overrides (.+)$", text, re.MULTILINE)]
-    written = [read(tuple(command)) for command in commands if not command[0].startswith("file://")]
+    commands = [[each for each in command if not each.startswith("file://")] for command in commands]
+    written = [read(tuple(command)) for command in commands if command]
     for parameters in written:
         assert set(parameters) <= set(TEMPLATE["Parameters"]), parameters
         for name, value in parameters.items():
             assert value in TEMPLATE["Parameters"][name].get("AllowedValues", [value]), (name, value)
-    assert {"JwtPreviousSecretArn": ""} in written, "the documentation does not show how to empty a parameter"
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write("PanelOrigins: [https://a.example.com, https://b.example.com]\nJwtPreviousSecretArn:\n")
         file.flush()
         origins = "https://a.example.com,https://b.example.com"
-        assert read(f"file://{file.name}") == {"PanelOrigins": origins, "JwtPreviousSecretArn": ""}
+        in_file = {"PanelOrigins": origins, "JwtPreviousSecretArn": ""}
+        assert read((f"file://{file.name}",)) == in_file
+        assert read((f"file://{file.name}", "Rollout=AllAtOnce")) == in_file | {"Rollout": "AllAtOnce"}
     print(f"SAM reads the parameters of {len(written)} documented commands and of a file as intended")
 
 
@@ -232,7 +316,12 @@ with mock_aws():
     check_domain()
     check_versions()
     check_rollout()
+    check_order()
+    check_names()
     check_other_table()
+    check_roles()
     check_secrets()
+    check_access_log()
+    check_rules()
     check_parameters()
     check_table()
