@@ -31,3 +31,4 @@ mod template;
 mod tls;
 mod token_sessions;
 mod ttl;
+mod visibility;

@@ -10,6 +10,7 @@ pub mod log;
 pub mod proxy;
 pub mod secrets;
 pub mod tls;
+pub mod visibility;
 pub mod world;
 
 pub use engine::Table;
