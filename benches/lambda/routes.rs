@@ -7,7 +7,7 @@ use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sessions::http::access::Access;
 use sessions::http::endpoint::{ENDPOINTS, Endpoint};
-use sessions::session::SessionId;
+use sessions::session::{Clock, SessionId};
 use sessions::store::SessionStore;
 
 use crate::Result;
@@ -212,7 +212,7 @@ impl User {
         let mut newest = None;
         for device in 0..SESSIONS {
             let new = new_session(&id, &format!("device {device}"), at);
-            newest = store.sign_in(&new, at).await?.map(|signed_in| signed_in.session.id);
+            newest = store.sign_in(&new, Clock::start(at)).await?.map(|signed_in| signed_in.session.id);
         }
         Ok(Self { id, session: newest.ok_or("the session has ended")? })
     }

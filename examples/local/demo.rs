@@ -5,8 +5,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use sessions::device::{self, ClientHints, ReportedDevice};
 use sessions::session::{
-    DeviceIdentity, Digest, EndReason, Note, Session, SessionId, Sid, SignInKey, Termination, Timestamp,
-    Token, UserId, later,
+    Clock, DeviceIdentity, Digest, EndReason, Note, Session, SessionId, Sid, SignInKey, Termination,
+    Timestamp, Token, UserId, later,
 };
 use sessions::store::{NewSession, SessionStore};
 
@@ -109,5 +109,5 @@ async fn sign_in(
         device: detected.device,
         key,
     };
-    Ok(store.sign_in(&new, at).await?.ok_or("the session has ended")?.session)
+    Ok(store.sign_in(&new, Clock::start(at)).await?.ok_or("the session has ended")?.session)
 }

@@ -48,8 +48,8 @@ pub struct CurrentUser {
     pub sessions: UserSessions,
     /// The live session of the caller's token; `None` while the token belongs to no session.
     pub token_session: Option<SessionId>,
-    /// The token's session, or else the one that the client's header or user agent points to. It only helps the user
-    /// along; whatever others rely on asks for `token_session`.
+    /// The token's session, or else the live one that the `X-Session-Id` header names. It marks "this device" in a list;
+    /// whatever others rely on asks for `token_session`.
     pub current: Option<SessionId>,
 }
 
@@ -57,6 +57,20 @@ impl CurrentUser {
     /// The open session with this id.
     pub fn session(&self, id: Option<SessionId>) -> Option<&Session> {
         self.sessions.session(id?)
+    }
+
+    /// The current session, or else the one that the request seems to come from: without a header, the only live session
+    /// with the same user agent. It is never just the latest session.
+    pub fn inferred(&self, request: &RequestContext<'_>, policy: &Policy) -> Option<SessionId> {
+        let same_agent = || {
+            let agent = request.user_agent_digest()?;
+            let live = self.sessions.live(request.now, policy);
+            exactly_one(live.filter(|session| session.identity.user_agent == Some(agent)))
+        };
+        match request.session_header() {
+            SessionHeader::Absent => self.current.or_else(|| same_agent().map(|session| session.id)),
+            SessionHeader::Session(_) | SessionHeader::Invalid => self.current,
+        }
     }
 }
 
@@ -105,11 +119,16 @@ pub fn is_admin(app: &App, caller: &Caller, sessions: &UserSessions) -> bool {
     }
 }
 
-/// The caller's sessions, with the one that the request comes from as far as that is known.
+/// The caller's sessions, with the current one as far as the token or the client says it.
 pub async fn current_user(app: &App, request: &RequestContext<'_>) -> Result<CurrentUser, Problem> {
     let CallerSessions { sessions, token_session } =
         caller_sessions(app, &request.caller, request.now).await?;
-    let current = token_session.or_else(|| infer_current_session(&sessions, request, app.policy()));
+    let current = token_session.or_else(|| match request.session_header() {
+        SessionHeader::Session(id) => {
+            sessions.live(request.now, app.policy()).find(|each| each.id == id).map(|each| each.id)
+        }
+        SessionHeader::Invalid | SessionHeader::Absent => None,
+    });
     Ok(CurrentUser { sessions, token_session, current })
 }
 
@@ -156,25 +175,6 @@ pub async fn read_as_staff<T>(
 /// Refuses admins who ask for their own sessions: other routes are for those.
 fn check_other_users(request: &RequestContext<'_>, targets: &[UserId]) -> Result<(), Problem> {
     if targets.contains(request.user()) { Err(Problem::own_sessions()) } else { Ok(()) }
-}
-
-/// The live session that an unbound token's request seems to come from: the one that the `X-Session-Id` header names, or
-/// without that header the only live session with the same user agent. It is never just the latest session.
-fn infer_current_session(
-    sessions: &UserSessions,
-    request: &RequestContext<'_>,
-    policy: &Policy,
-) -> Option<SessionId> {
-    let mut live = sessions.live(request.now, policy);
-    match request.session_header() {
-        SessionHeader::Session(id) => live.find(|session| session.id == id).map(|session| session.id),
-        SessionHeader::Invalid => None,
-        SessionHeader::Absent => {
-            let agent = request.user_agent_digest()?;
-            let same_agent = live.filter(|session| session.identity.user_agent == Some(agent));
-            exactly_one(same_agent).map(|session| session.id)
-        }
-    }
 }
 
 /// The item of an iterator that has exactly one.

@@ -164,8 +164,8 @@ impl Problem {
     }
 
     pub(super) fn current_session_unknown() -> Self {
-        let detail = "It is not known which session is the current one, and nothing was ended; name it in the token's \
-                      sid claim or in the X-Session-Id header";
+        let detail = "The token belongs to no session, so it is not known which one is the current one, and nothing was \
+                      ended; sign in with POST /sessions/create first, or use a token with a session id";
         Self::new(Code::CurrentSessionUnknown, detail)
     }
 
@@ -210,12 +210,12 @@ impl Problem {
         Self { cause: Some(cause.into()), ..Self::new(Code::InternalError, detail) }
     }
 
-    /// The sessions of some users could not be ended.
-    pub(super) fn partly_ended(cause: StoreError, partly_ended: PartlyEnded) -> Self {
-        Self { partly_ended: Some(partly_ended.into()), ..Self::store_unavailable(cause) }
+    /// The same problem, which came when some of the work was done.
+    pub(super) fn after(self, partly_ended: PartlyEnded) -> Self {
+        Self { partly_ended: Some(partly_ended.into()), ..self }
     }
 
-    fn store_unavailable(cause: StoreError) -> Self {
+    pub(super) fn store_unavailable(cause: StoreError) -> Self {
         let detail = "The sessions cannot be reached right now, and nothing is confirmed; try again";
         Self {
             header: Some(Box::new((RETRY_AFTER, HeaderValue::from_static("1")))),

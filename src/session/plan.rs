@@ -16,16 +16,18 @@ pub struct SignInPlan<'o> {
 }
 
 impl<'o> SignInPlan<'o> {
-    /// Plans the sign-in of `user` on the device with this identity. `open` is sorted newest first.
+    /// Plans the sign-in of `user` on the device with this identity. `open` is sorted newest first. A session is refreshed
+    /// only if it is still live at `lands_by`, when the refresh has been written.
     pub fn new(
         user: &UserId,
         device: &DeviceIdentity,
         open: &'o [Session],
         now: Timestamp,
+        lands_by: Timestamp,
         policy: &Policy,
     ) -> Self {
         let same_device = |session: &&Session| device.same_device(&session.identity);
-        let refresh = open.iter().filter(|session| session.is_live_at(now, policy)).find(same_device);
+        let refresh = open.iter().filter(|session| session.is_live_at(lands_by, policy)).find(same_device);
         let mut room = policy.max_sessions.saturating_sub(1);
         let evicted = Termination { at: now, by: Some(user.clone()), reason: EndReason::Evicted, note: None };
         let end = |session: &'o Session| match session.termination(now, policy) {
@@ -71,7 +73,7 @@ mod tests {
             created.reverse();
             let open: Vec<_> = created.iter().map(|hour| session(*hour, *hour)).collect();
             let (now, policy) = (at(150), policy(max, None));
-            let plan = SignInPlan::new(&user(), &fingerprint(device), &open, now, &policy);
+            let plan = SignInPlan::new(&user(), &fingerprint(device), &open, now, now, &policy);
 
             let ended = |id| plan.endings.iter().any(|(ended, _)| ended.id == id);
             let refresh = plan.refresh.map(|session| session.id);

@@ -8,10 +8,9 @@ use super::backoff::Backoff;
 use super::expression::Expression;
 use super::item::attribute::{CREATED_AT, EXPIRES_AT, LAST_ACTIVITY};
 use super::item::{key, session_sk, time, ttl};
-use super::token::TokenSession;
 use super::transaction::{Changes, Outcome, TRANSACTION_MAX, end_session};
 use super::{SessionStore, StoreError, UserSessions};
-use crate::session::{Clock, Session, SessionId, SignInKey, Termination, Timestamp, Token, UserId};
+use crate::session::{Clock, Session, SessionId, Termination, Timestamp, UserId};
 use crate::telemetry::log;
 
 /// The outcome of ending one session.
@@ -29,17 +28,7 @@ pub struct EndAll {
     /// The termination of every session that ends.
     pub termination: Termination,
     /// The session that stays.
-    pub keep: Option<Kept>,
-}
-
-/// A session that an end-all does not end.
-#[derive(Clone, Copy, Debug)]
-pub struct Kept {
-    /// The session.
-    pub session: SessionId,
-    /// The caller's token, if it belongs to no session yet. It is bound to the session, because an unbound token would
-    /// be refused from then on.
-    pub bind: Option<Token>,
+    pub keep: Option<SessionId>,
 }
 
 impl SessionStore {
@@ -96,7 +85,7 @@ impl SessionStore {
     }
 
     /// How `session` ends: as it expired, if its time is over, or else by `termination`.
-    fn receipt_of(&self, session: &Session, termination: &Termination) -> Termination {
+    pub(super) fn receipt_of(&self, session: &Session, termination: &Termination) -> Termination {
         let expired = session.termination(termination.at, &self.policy);
         expired.unwrap_or_else(|| termination.not_before(session.created_at))
     }
@@ -153,28 +142,17 @@ impl SessionStore {
         let mut backoff = Backoff::until(deadline);
         backoff.check()?;
         let mut ended = Vec::new();
-        let mut keep = order.keep.map(|kept| kept.session);
-        let mut bind = order.keep.and_then(|kept| kept.bind.map(|token| (token, kept.session)));
         let mut seen = match seen {
             Some(seen) => seen,
             None => self.user_sessions(user).await?,
         };
         loop {
-            let (chunk, is_last) = self.next_chunk(&seen, &order.termination, keep, bind.is_some());
-            let mut puts = Vec::new();
-            if let Some((token, session)) = &bind {
-                puts.extend(self.put_binding(
-                    user,
-                    &SignInKey::Token(*token),
-                    *session,
-                    order.termination.at,
-                )?);
-            }
+            let (chunk, is_last) = self.next_chunk(&seen, order);
             // The clock is read for every transaction: a token that was issued while others failed must not escape.
             let not_before = Some(clock.now().timestamp());
-            let written = self.commit(user, &seen, Changes { not_before, puts, endings: &chunk }).await?;
+            let changes = Changes { not_before, endings: &chunk, ..Changes::default() };
+            let written = self.commit(user, &seen, changes).await?;
             if written {
-                bind = None;
                 ended.extend(self.newly_ended(chunk, order.termination.at));
             }
             if written && is_last {
@@ -184,18 +162,7 @@ impl SessionStore {
                 backoff.wait().await;
             }
             backoff.check()?;
-            seen = match bind {
-                None => self.user_sessions(user).await?,
-                Some((token, _)) => {
-                    let caller = self.caller_sessions(user, &token, order.termination.at).await?;
-                    // Another request has bound the token meanwhile. Its session is the caller's own then.
-                    if let TokenSession::Live(session) = caller.token {
-                        keep = Some(session);
-                    }
-                    bind = bind.filter(|_| caller.token == TokenSession::Unbound);
-                    caller.sessions
-                }
-            };
+            seen = self.user_sessions(user).await?;
         }
         if ended.is_empty() {
             // No session has an audit line then, but unbound tokens were cut off.
@@ -210,15 +177,13 @@ impl SessionStore {
     fn next_chunk<'s>(
         &self,
         seen: &'s UserSessions,
-        termination: &Termination,
-        keep: Option<SessionId>,
-        binds: bool,
+        order: &EndAll,
     ) -> (Vec<(&'s Session, Termination)>, bool) {
-        let receipt = |session: &'s Session| (session, self.receipt_of(session, termination));
-        let others = seen.open.iter().filter(|session| keep != Some(session.id));
+        let receipt = |session: &'s Session| (session, self.receipt_of(session, &order.termination));
+        let others = seen.open.iter().filter(|session| order.keep != Some(session.id));
         let mut endings: Vec<_> = others.map(receipt).collect();
-        // The version takes an action, and so does a binding.
-        let room = TRANSACTION_MAX - 1 - usize::from(binds);
+        // The version takes an action, and so does the check of the newest session.
+        let room = TRANSACTION_MAX - 1 - usize::from(seen.unseen_newest().is_some());
         let is_last = endings.len() <= room;
         (endings.split_off(endings.len().saturating_sub(room)), is_last)
     }

@@ -43,6 +43,7 @@ pub(super) mod attribute {
     pub const END_NOTE: &str = "end_note";
     pub const VERSION: &str = "version";
     pub const NOT_BEFORE: &str = "not_before";
+    pub const NEWEST: &str = "newest";
     pub const ROLE: &str = "role";
     pub const SESSION: &str = "session";
 }
@@ -63,6 +64,8 @@ pub struct Profile {
     pub roles: Vec<String>,
     /// Unbound tokens that were issued at this second or before are refused. In seconds since 1970.
     pub not_before: Option<i64>,
+    /// The session that the user's last transaction wrote; `None` if it wrote none.
+    pub newest: Option<SessionId>,
 }
 
 pub(super) fn text(value: impl ToString) -> AttributeValue {
@@ -158,7 +161,13 @@ impl Reader<'_> {
                 Some(number.ok_or_else(|| self.corrupt(VERSION))?)
             }
         };
-        Ok(Profile { version, roles: self.roles(), not_before: self.not_before()? })
+        Ok(Profile { version, roles: self.roles(), not_before: self.not_before()?, newest: self.newest()? })
+    }
+
+    fn newest(&self) -> Result<Option<SessionId>, StoreError> {
+        let Some(id) = self.0.get(NEWEST) else { return Ok(None) };
+        let id = id.as_s().ok().and_then(|id| SessionId::parse(id).ok());
+        id.map(Some).ok_or_else(|| self.corrupt(NEWEST))
     }
 
     fn not_before(&self) -> Result<Option<i64>, StoreError> {

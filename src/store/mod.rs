@@ -16,6 +16,7 @@ mod end;
 mod error;
 mod expression;
 mod item;
+mod logout;
 mod settings;
 mod sign_in;
 mod token;
@@ -24,10 +25,11 @@ mod transaction;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
+use chrono::TimeDelta;
 
-use crate::session::{Policy, Session, SessionId, Timestamp, UserId};
+use crate::session::{Clock, Policy, Session, SessionId, Timestamp, UserId, later};
 use crate::telemetry::metrics::Metrics;
-pub use end::{EndAll, EndedSession, Kept};
+pub use end::{EndAll, EndedSession};
 pub use error::StoreError;
 pub use item::Profile;
 use item::{Item, PROFILE, Reader, SESSION_PREFIX, key, session_sk, text};
@@ -76,6 +78,13 @@ impl UserSessions {
     /// Whether the profile in the table has this role.
     pub fn has_role(&self, role: &str) -> bool {
         self.profile.as_ref().is_some_and(|profile| profile.roles.iter().any(|each| each == role))
+    }
+
+    /// The session that the user's last transaction wrote, if this read does not show it as open. It may have ended since,
+    /// or it is not visible yet.
+    fn unseen_newest(&self) -> Option<SessionId> {
+        let newest = self.profile.as_ref()?.newest?;
+        self.session(newest).is_none().then_some(newest)
     }
 
     fn add(&mut self, item: &Item) -> Result<(), StoreError> {
@@ -241,6 +250,11 @@ impl SessionStore {
         }
         self.count_read(answer.consumed_capacity());
         Ok(answer.item)
+    }
+
+    /// When a write that starts now has certainly been made or given up. What is judged by that moment cannot come too late.
+    fn lands_by(&self, clock: Clock) -> Timestamp {
+        later(clock.now(), TimeDelta::from_std(self.timeouts.call).unwrap_or(TimeDelta::MAX))
     }
 
     fn count_read(&self, consumed: Option<&ConsumedCapacity>) {

@@ -5,13 +5,13 @@ use super::token::TokenSession;
 use super::transaction::{Changes, TRANSACTION_MAX};
 use super::{SessionStore, StoreError, UserSessions};
 use crate::session::{
-    Device, DeviceIdentity, Session, SessionId, SignInKey, SignInPlan, Timestamp, UserId, later,
+    Clock, Device, DeviceIdentity, Session, SessionId, SignInKey, SignInPlan, Timestamp, UserId, later,
 };
 use crate::telemetry::log;
 
-/// The most sessions that a sign-in ends in its transaction. The version, the session and the binding take an action
-/// each.
-const ENDINGS_MAX: usize = TRANSACTION_MAX - 3;
+/// The most sessions that a sign-in ends in its transaction. The version, the check of the newest session, the session and
+/// the binding take an action each.
+const ENDINGS_MAX: usize = TRANSACTION_MAX - 4;
 
 /// What is known of a sign-in.
 #[derive(Clone, Debug)]
@@ -47,23 +47,25 @@ impl SessionStore {
     /// Signs in. A token (or an idempotency key) that already belongs to a live session gets that session, with one
     /// conditional write of its activity at most. Otherwise one transaction raises the version, refreshes the live
     /// session of the same device or opens a new one, binds the token to it, and ends the oldest sessions over the cap
-    /// and those that have expired. All of this is decided again after every read, so a termination that races with
-    /// the sign-in wins. Returns `None`, and has written nothing, when the session of the token or key is over.
+    /// and those that have expired. All of this is decided again after every read and by the clock of that moment, so
+    /// a termination that races with the sign-in wins. Returns `None`, and has written nothing, when the session of the token or key is over.
     ///
     /// # Errors
     /// [`StoreError`]. Evictions may have happened by then. The sign-in has not, unless its answer was lost.
-    pub async fn sign_in(&self, new: &NewSession, now: Timestamp) -> Result<Option<SignedIn>, StoreError> {
+    pub async fn sign_in(&self, new: &NewSession, clock: Clock) -> Result<Option<SignedIn>, StoreError> {
         let mut backoff = Backoff::start(self.timeouts.chain);
         let mut evicted = Vec::new();
         loop {
-            let seen = self.sessions_by_key(&new.user_id, &new.key, now).await?;
+            let seen = self.sessions_by_key(&new.user_id, &new.key, clock.now()).await?;
             let signed_in = match seen.token {
                 TokenSession::Ended => return Ok(None),
                 TokenSession::Live(id) => {
-                    let session = self.use_again(&seen.sessions, id, new, now).await?;
+                    let session = self.use_again(&seen.sessions, id, new, clock).await?;
                     return Ok(session.map(|session| SignedIn { session, refreshed: true, evicted }));
                 }
-                TokenSession::Unbound => self.open_or_refresh(new, &seen.sessions, &mut evicted, now).await?,
+                TokenSession::Unbound => {
+                    self.open_or_refresh(new, &seen.sessions, &mut evicted, clock).await?
+                }
             };
             if let Some((session, refreshed)) = signed_in {
                 return Ok(Some(SignedIn { session, refreshed, evicted }));
@@ -80,12 +82,12 @@ impl SessionStore {
         sessions: &UserSessions,
         id: SessionId,
         new: &NewSession,
-        now: Timestamp,
+        clock: Clock,
     ) -> Result<Option<Session>, StoreError> {
         let Some(session) = sessions.session(id) else { return Ok(None) };
-        let session = self.record_activity(session, &new.ip_address, now).await?;
+        let session = self.record_activity(session, &new.ip_address, clock).await?;
         // A termination between the read and the write wins.
-        Ok(session.filter(|session| session.is_live_at(now, &self.policy)))
+        Ok(session.filter(|session| session.is_live_at(clock.now(), &self.policy)))
     }
 
     /// Makes the transaction of a sign-in with a token that belongs to no session yet. Returns the session, and whether
@@ -96,18 +98,18 @@ impl SessionStore {
         new: &NewSession,
         seen: &UserSessions,
         evicted: &mut Vec<SessionId>,
-        now: Timestamp,
+        clock: Clock,
     ) -> Result<Option<(Session, bool)>, StoreError> {
-        let mut plan = SignInPlan::new(&new.actor, &new.identity, &seen.open, now, &self.policy);
+        let (now, lands_by) = (clock.arrived_at(), self.lands_by(clock));
+        let mut plan = SignInPlan::new(&new.actor, &new.identity, &seen.open, now, lands_by, &self.policy);
         let fits = plan.endings.len() <= ENDINGS_MAX;
         plan.endings.truncate(ENDINGS_MAX);
         let session = self.session_of(new, plan.refresh, now);
-        let mut puts = Vec::new();
+        let mut changes = Changes { endings: &plan.endings, ..Changes::default() };
         if fits {
-            puts.push(self.put_session(&session, plan.refresh)?);
-            puts.extend(self.put_binding(&new.user_id, &new.key, session.id, now)?);
+            changes.session = Some(self.put_session(&session, plan.refresh)?);
+            changes.binding = self.put_binding(&new.user_id, &new.key, session.id, now)?;
         }
-        let changes = Changes { puts, endings: &plan.endings, ..Changes::default() };
         let written = self.commit(&new.user_id, seen, changes).await;
         let written = written.inspect_err(|error| {
             if fits && error.is_transient() {

@@ -1,6 +1,13 @@
 //! The session of a token: every route asks here whether the caller's token is still good.
 
-use super::item::{Reader, idempotency_sk, token_sk};
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
+use aws_sdk_dynamodb::operation::transact_get_items::TransactGetItemsError;
+use aws_sdk_dynamodb::types::{Get, ReturnConsumedCapacity, TransactGetItem};
+
+use super::backoff::Backoff;
+use super::item::{Item, Reader, idempotency_sk, key, session_sk, token_sk};
+use super::transaction::{RACES, are_only};
 use super::{SessionStore, StoreError, UserSessions};
 use crate::session::{Policy, Session, SessionId, Sid, SignInKey, Timestamp, Token, UserId};
 
@@ -47,12 +54,18 @@ impl SessionStore {
                 Ok(CallerSessions { sessions, token })
             }
             Sid::Absent => {
-                self.sessions_by_binding(user, &token_sk(&token.digest), token.issued_at, now).await
+                let binding = token_sk(&token.digest);
+                let caller = self.sessions_by_binding(user, &binding, token.issued_at, now).await?;
+                if caller.token != TokenSession::Unbound {
+                    return Ok(caller);
+                }
+                self.confirm_unbound(caller.sessions, user, &binding, now).await
             }
         }
     }
 
-    /// Reads the sessions of a user who signs in, and decides which of them the key belongs to.
+    /// Reads the sessions of a user who signs in, and decides which of them the key belongs to. A key that looks unbound
+    /// need not be confirmed: the sign-in's own transaction binds it only if it is.
     pub(super) async fn sessions_by_key(
         &self,
         user: &UserId,
@@ -60,6 +73,9 @@ impl SessionStore {
         now: Timestamp,
     ) -> Result<CallerSessions, StoreError> {
         match key {
+            SignInKey::Token(token @ Token { sid: Sid::Absent, .. }) => {
+                self.sessions_by_binding(user, &token_sk(&token.digest), token.issued_at, now).await
+            }
             SignInKey::Token(token) => self.caller_sessions(user, token, now).await,
             SignInKey::Idempotency(digest) => {
                 self.sessions_by_binding(user, &idempotency_sk(digest), None, now).await
@@ -84,14 +100,26 @@ impl SessionStore {
             let token = sessions.unbound_or_ended(issued_at);
             return Ok(CallerSessions { sessions, token });
         };
-        // The two reads are not one snapshot: the session may have been opened between them. Only a read of the session
-        // itself can say that it is over.
-        if sessions.session(id).is_none()
-            && let Some(session) = self.session(user, id).await?
-            && session.is_live_at(now, &self.policy)
-        {
-            sessions.insert(session);
+        if sessions.session(id).is_none() {
+            let confirmed = self.confirmed_binding(user, sk, Some(id), now).await?;
+            sessions.insert_live(confirmed.and_then(|(_, session)| session), now, &self.policy);
         }
+        let token = sessions.live_or_ended(id, now, &self.policy);
+        Ok(CallerSessions { sessions, token })
+    }
+
+    /// Asks again for the binding of a token that looks unbound: it may be becoming visible.
+    async fn confirm_unbound(
+        &self,
+        mut sessions: UserSessions,
+        user: &UserId,
+        sk: &str,
+        now: Timestamp,
+    ) -> Result<CallerSessions, StoreError> {
+        let Some((id, session)) = self.confirmed_binding(user, sk, None, now).await? else {
+            return Ok(CallerSessions { sessions, token: TokenSession::Unbound });
+        };
+        sessions.insert_live(session, now, &self.policy);
         let token = sessions.live_or_ended(id, now, &self.policy);
         Ok(CallerSessions { sessions, token })
     }
@@ -104,10 +132,79 @@ impl SessionStore {
         sk: &str,
         now: Timestamp,
     ) -> Result<Option<SessionId>, StoreError> {
-        let Some(item) = self.get(user, sk).await? else { return Ok(None) };
-        let binding = Reader(&item);
-        if binding.ttl()? <= now.timestamp() { Ok(None) } else { binding.bound_session().map(Some) }
+        let item = self.get(user, sk).await?;
+        Ok(item.map(|item| bound_session(&item, now)).transpose()?.flatten())
     }
+
+    /// Reads a binding, and the session that it names, as one instant has them. `expected` is the session that it named at
+    /// the last read. Unlike other reads, this one is refused while a transaction that writes one of the items is becoming
+    /// visible; it waits for that.
+    async fn confirmed_binding(
+        &self,
+        user: &UserId,
+        sk: &str,
+        mut expected: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Option<(SessionId, Option<Session>)>, StoreError> {
+        let mut backoff = Backoff::start(self.timeouts.call);
+        loop {
+            let keys = [Some(sk.to_owned()), expected.map(session_sk)];
+            let items = self.transact_get(user, keys.into_iter().flatten()).await?;
+            if let Some(mut items) = items.map(Vec::into_iter) {
+                let binding = items.next().flatten();
+                let bound = binding.map(|item| bound_session(&item, now)).transpose()?.flatten();
+                if bound == expected {
+                    let session = items.next().flatten().map(|item| Reader(&item).session()).transpose()?;
+                    return Ok(bound.map(|id| (id, session)));
+                }
+                expected = bound;
+            } else {
+                backoff.wait().await;
+            }
+            backoff.check()?;
+        }
+    }
+
+    /// Reads items of a user in one transaction, in order; `None` when another transaction holds one of them.
+    async fn transact_get(
+        &self,
+        user: &UserId,
+        keys: impl Iterator<Item = String>,
+    ) -> Result<Option<Vec<Option<Item>>>, StoreError> {
+        let operation = "TransactGetItems";
+        let get = |sk| Get::builder().table_name(&self.table).set_key(Some(key(user, sk))).build();
+        let gets = keys.map(|sk| Ok(TransactGetItem::builder().get(get(sk)?).build()));
+        let gets: Vec<_> = gets
+            .collect::<Result<_, BuildError>>()
+            .map_err(|error| StoreError::Refused { operation, source: error.into() })?;
+        let asked = gets.len();
+        let call = self.client.transact_get_items().set_transact_items(Some(gets));
+        let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match Box::pin(call.send()).await {
+            Ok(answer) if answer.responses().len() != asked => {
+                Err(StoreError::Incomplete { operation, part: "some of its items" })
+            }
+            Ok(answer) => {
+                self.count_read(answer.consumed_capacity().first());
+                Ok(Some(answer.responses.into_iter().flatten().map(|response| response.item).collect()))
+            }
+            Err(error) if was_refused_for_now(&error) => Ok(None),
+            Err(error) => Err(StoreError::from_sdk(operation, error)),
+        }
+    }
+}
+
+fn bound_session(binding: &Item, now: Timestamp) -> Result<Option<SessionId>, StoreError> {
+    let binding = Reader(binding);
+    if binding.ttl()? <= now.timestamp() { Ok(None) } else { binding.bound_session().map(Some) }
+}
+
+fn was_refused_for_now(error: &SdkError<TransactGetItemsError, HttpResponse>) -> bool {
+    let Some(TransactGetItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
+    else {
+        return false;
+    };
+    are_only(cancelled.cancellation_reasons(), &RACES)
 }
 
 impl UserSessions {
@@ -129,8 +226,12 @@ impl UserSessions {
         }
     }
 
-    /// Adds a session, and keeps the newest first.
-    fn insert(&mut self, session: Session) {
+    /// Adds a session that is live and that the query did not show, and keeps the newest first.
+    fn insert_live(&mut self, session: Option<Session>, now: Timestamp, policy: &Policy) {
+        let Some(session) = session.filter(|session| session.is_live_at(now, policy)) else { return };
+        if self.session(session.id).is_some() {
+            return;
+        }
         let at = self.open.partition_point(|other| other.id > session.id);
         self.open.insert(at, session);
     }

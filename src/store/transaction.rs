@@ -5,14 +5,14 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, Put, ReturnConsumedCapacity, ReturnValue,
+    AttributeValue, CancellationReason, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValue,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
 use super::backoff::Backoff;
 use super::expression::Expression;
 use super::item::attribute::{
-    END_NOTE, END_REASON, ENDED_AT, ENDED_BY, LAST_ACTIVITY, LIVE_SK, NOT_BEFORE, SK, TTL, VERSION,
+    END_NOTE, END_REASON, ENDED_AT, ENDED_BY, LAST_ACTIVITY, LIVE_SK, NEWEST, NOT_BEFORE, SK, TTL, VERSION,
 };
 use super::item::{
     Item, PROFILE, Reader, binding, encode, idempotency_sk, key, number, session_sk, text, time, token_sk,
@@ -37,10 +37,18 @@ const IDEMPOTENCY_PERIOD: i64 = 24 * 3600;
 pub(super) struct Changes<'s> {
     /// Refuse unbound tokens that were issued at this second or before.
     pub not_before: Option<i64>,
-    /// The items to write.
-    pub puts: Vec<Put>,
+    /// The session to write: a new one, or one that is refreshed.
+    pub session: Option<NewItem>,
+    /// The binding to write.
+    pub binding: Option<Put>,
     /// The sessions to end.
     pub endings: &'s [(&'s Session, Termination)],
+}
+
+/// A session that a transaction writes.
+pub(super) struct NewItem {
+    pub id: SessionId,
+    pub put: Put,
 }
 
 /// Writes the receipt of a session and takes the session out of the index.
@@ -70,13 +78,23 @@ impl SessionStore {
     pub(super) async fn update(&self, key: Item, update: Expression) -> Result<Outcome, StoreError> {
         let mut backoff = Backoff::start(self.timeouts.chain);
         loop {
-            match self.update_once(&key, &update).await {
-                Err(error) if is_in_a_transaction(&error) => {
-                    backoff.check()?;
-                    backoff.wait().await;
-                }
-                answer => return self.outcome(answer),
+            if let Some(outcome) = self.try_update(&key, &update).await? {
+                return Ok(outcome);
             }
+            backoff.check()?;
+            backoff.wait().await;
+        }
+    }
+
+    /// Makes one conditional write of a session; `None`, and nothing is written, when a transaction holds the item.
+    pub(super) async fn try_update(
+        &self,
+        key: &Item,
+        update: &Expression,
+    ) -> Result<Option<Outcome>, StoreError> {
+        match self.update_once(key, update).await {
+            Err(error) if is_in_a_transaction(&error) => Ok(None),
+            answer => self.outcome(answer).map(Some),
         }
     }
 
@@ -116,24 +134,48 @@ impl SessionStore {
 
     /// Makes one transaction on the sessions of a user as they were read. Returns `false` when something has changed
     /// since the read, and then nothing was written.
+    ///
+    /// A transaction becomes visible item by item, so a read that shows the profile of the last one may lack the session
+    /// that it wrote (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>). Where the
+    /// read did not show that session as open, the transaction checks that it is not: while the session is becoming
+    /// visible, DynamoDB refuses the check as a conflict. Sessions of earlier transactions are visible by then, because
+    /// each transaction has checked the one before it.
     pub(super) async fn commit(
         &self,
         user: &UserId,
         seen: &UserSessions,
         changes: Changes<'_>,
     ) -> Result<bool, StoreError> {
-        let Changes { not_before, puts, endings } = changes;
-        let version = self.raise_version(user, seen, not_before)?;
+        let Changes { not_before, session, binding, endings } = changes;
+        let (newest, session) = session.map(|session| (session.id, session.put)).unzip();
+        let version = self.raise_version(user, seen, not_before, newest)?;
         let mut actions = vec![TransactWriteItem::builder().update(version).build()];
-        actions.extend(puts.into_iter().map(|put| TransactWriteItem::builder().put(put).build()));
+        if let Some(unseen) = seen.unseen_newest() {
+            actions.push(TransactWriteItem::builder().condition_check(self.not_open(user, unseen)?).build());
+        }
+        let puts = [session, binding].into_iter().flatten();
+        actions.extend(puts.map(|put| TransactWriteItem::builder().put(put).build()));
         for (session, termination) in endings {
             let update = self.end_in_transaction(session, termination)?;
             actions.push(TransactWriteItem::builder().update(update).build());
         }
+        let written = self.transact(actions).await;
+        for (session, termination) in endings {
+            match &written {
+                Ok(true) => self.audit_ended(user, session.id, termination),
+                Ok(false) => {}
+                Err(error) => self.audit_unconfirmed(user, session.id, termination, error),
+            }
+        }
+        written
+    }
+
+    /// Makes one transaction. Returns `false`, and nothing was written, when other writes came first.
+    pub(super) async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
         let transaction = self.client.transact_write_items().set_transact_items(Some(actions));
         let transaction = transaction.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let answer = Box::pin(transaction.send()).await;
-        let written = match answer {
+        match answer {
             // DynamoDB always sends the capacity when it is asked to. Without it, the answer was cut short.
             Ok(answer) if answer.consumed_capacity.is_none() => {
                 Err(StoreError::Incomplete { operation: "TransactWriteItems", part: "its consumed capacity" })
@@ -141,21 +183,14 @@ impl SessionStore {
             // There is one table, so there is one entry.
             Ok(answer) => {
                 self.count_write(answer.consumed_capacity().first());
-                Ok(())
+                Ok(true)
             }
-            Err(error) if was_cancelled_for(&error, &RACES) => return Ok(false),
+            Err(error) if was_cancelled_for(&error, &RACES) => Ok(false),
             Err(error) if was_cancelled_for(&error, &FULL) => {
                 Err(StoreError::Unavailable { operation: "TransactWriteItems", source: error.into() })
             }
             Err(error) => Err(StoreError::from_sdk("TransactWriteItems", error)),
-        };
-        for (session, termination) in endings {
-            match &written {
-                Ok(()) => self.audit_ended(user, session.id, termination),
-                Err(error) => self.audit_unconfirmed(user, session.id, termination, error),
-            }
         }
-        written.map(|()| true)
     }
 
     fn raise_version(
@@ -163,6 +198,7 @@ impl SessionStore {
         user: &UserId,
         seen: &UserSessions,
         not_before: Option<i64>,
+        newest: Option<SessionId>,
     ) -> Result<Update, StoreError> {
         let profile = seen.profile.as_ref();
         let version = profile.and_then(|profile| profile.version);
@@ -173,11 +209,27 @@ impl SessionStore {
             .set(VERSION, number(version.unwrap_or(0) + 1))
             .set(LIVE_SK, text(PROFILE))
             .set_optional(NOT_BEFORE, not_before);
+        let update = match newest {
+            Some(id) => update.set(NEWEST, text(id)),
+            None => update.remove(NEWEST),
+        };
         let update = match version {
             Some(version) => update.if_compares(VERSION, "=", number(version)),
             None => update.if_missing(VERSION),
         };
         self.transact_update(key(user, PROFILE), update)
+    }
+
+    /// Checks that a session is not open: that it has ended, or that its record is gone.
+    fn not_open(&self, user: &UserId, id: SessionId) -> Result<ConditionCheck, StoreError> {
+        let condition = Expression::default().if_missing(LIVE_SK);
+        ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(user, session_sk(id))))
+            .condition_expression(condition.condition())
+            .set_expression_attribute_names(condition.names())
+            .build()
+            .map_err(|error| StoreError::Refused { operation: "ConditionCheck", source: error.into() })
     }
 
     /// Binds a token or an idempotency key to a session, unless it is bound already.
@@ -198,7 +250,11 @@ impl SessionStore {
     }
 
     /// Writes a new session, or one that has not changed since it was `seen`.
-    pub(super) fn put_session(&self, session: &Session, seen: Option<&Session>) -> Result<Put, StoreError> {
+    pub(super) fn put_session(
+        &self,
+        session: &Session,
+        seen: Option<&Session>,
+    ) -> Result<NewItem, StoreError> {
         let condition = match seen {
             Some(seen) => Expression::default().if_exists(LIVE_SK).if_compares(
                 LAST_ACTIVITY,
@@ -207,7 +263,7 @@ impl SessionStore {
             ),
             None => Expression::default().if_missing(SK),
         };
-        self.put(encode(session, &self.policy), &condition)
+        Ok(NewItem { id: session.id, put: self.put(encode(session, &self.policy), &condition)? })
     }
 
     fn put(&self, item: Item, condition: &Expression) -> Result<Put, StoreError> {
@@ -221,7 +277,11 @@ impl SessionStore {
             .map_err(|error| StoreError::Refused { operation: "Put", source: error.into() })
     }
 
-    fn end_in_transaction(&self, seen: &Session, termination: &Termination) -> Result<Update, StoreError> {
+    pub(super) fn end_in_transaction(
+        &self,
+        seen: &Session,
+        termination: &Termination,
+    ) -> Result<Update, StoreError> {
         let mut update = end_session(termination, ttl(termination.at, &self.policy));
         // Activity moves the idle deadline, so a session that was seen as expired may be live again by now. A session
         // that was seen as live ends in any case, so that a client that is always active cannot starve this write.
@@ -253,7 +313,7 @@ fn is_in_a_transaction(error: &UpdateFailure) -> bool {
 
 /// The reasons for which a transaction is cancelled when other writes came first, or when DynamoDB asks to slow down.
 /// Nothing was written then. Reading again and trying again is right.
-const RACES: [&str; 4] =
+pub(super) const RACES: [&str; 4] =
     ["ConditionalCheckFailed", "ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"];
 
 /// The same reasons, and one more: the history fills a partition. Trying again is right after some of the history
@@ -266,7 +326,12 @@ fn was_cancelled_for(error: &SdkError<TransactWriteItemsError, HttpResponse>, re
     else {
         return false;
     };
-    let codes = cancelled.cancellation_reasons().iter().filter_map(CancellationReason::code);
+    are_only(cancelled.cancellation_reasons(), reasons)
+}
+
+/// Whether something cancelled the transaction, and it was for these reasons only.
+pub(super) fn are_only(reasons: &[CancellationReason], allowed: &[&str]) -> bool {
+    let codes = reasons.iter().filter_map(CancellationReason::code);
     let mut codes = codes.filter(|code| *code != "None").peekable();
-    codes.peek().is_some() && codes.all(|code| reasons.contains(&code))
+    codes.peek().is_some() && codes.all(|code| allowed.contains(&code))
 }

@@ -1,15 +1,18 @@
 //! Many users at once: how many sessions they have, and the end of all of them.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use crate::support::fault::{Engine, Fault};
 use crate::support::log::Log;
 use crate::support::proxy::{Proxy, Trouble};
+use crate::support::visibility::HalfVisible;
 use crate::support::*;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sessions::store::Timeouts;
+use tokio::time::advance;
 
 async fn end(service: &Service, token: &str, body: Value) -> Reply {
     service.post("/sessions/end", token, body).await
@@ -291,6 +294,36 @@ async fn a_store_that_fails_or_is_slow_never_runs_the_request_into_its_deadline(
         let counts: BTreeMap<_, _> = (100..120).map(|user| (user, 0)).collect();
         for user in counts.keys() {
             assert_eq!(live(&patient, &[&user.to_string()]).await, [0], "{fault:?} {user}");
+        }
+    }
+}
+
+/// The caller is looked at again once a second: whoever is out ends nobody's sessions any more.
+#[tokio::test(start_paused = true)]
+async fn an_admin_who_is_out_meanwhile_stops() {
+    let engine = HalfVisible::new().await;
+    let mut service = engine.service(&[]);
+    for user in ["74", "75", "76"] {
+        service.sign_in(user, "a").await;
+    }
+    let own = service.sign_in("1", "the admin's").await.id.to_string();
+    let token = token::token("1", Some("admin"), Some(&own), START + 100_000);
+    for (waits, outcome) in [(Duration::from_millis(999), 200), (Duration::from_secs(1), 401)] {
+        engine.hold(1);
+        let mut request = pin!(end(&service, &token, json!({"user_ids": [74, 75, 76]})));
+        assert!(engine.run_until_held(request.as_mut()).await.is_none());
+        if outcome == 401 {
+            service.delete(&format!("/sessions/user/1/session/{own}"), &service_token()).await.ok();
+        }
+        advance(waits).await;
+        engine.release();
+        let reply = request.await;
+        assert_eq!(reply.status, outcome, "{}", reply.text);
+        if outcome == 401 {
+            reply.problem(401, "session_ended");
+            let ended: Vec<_> =
+                reply.body["ended"].as_array().unwrap().iter().map(|user| &user["user_id"]).collect();
+            assert_eq!((ended, &reply.body["remaining"]), (vec![&json!(74), &json!(75)], &json!([76])));
         }
     }
 }

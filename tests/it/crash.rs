@@ -142,7 +142,10 @@ async fn kill_at(boundary: Boundary, proxy: &Proxy, mut function: Runtime, event
 /// The boundaries of a request that makes these calls.
 fn boundaries(calls: &[String]) -> Vec<Boundary> {
     let of = |call| [Boundary::Unseen(call), Boundary::Late(call), Boundary::Told(call)];
-    let writes = calls.iter().filter(|call| !["Query", "GetItem"].contains(&call.as_str())).count();
+    let writes = calls
+        .iter()
+        .filter(|call| !["Query", "GetItem", "TransactGetItems"].contains(&call.as_str()))
+        .count();
     let done = (0..writes).map(Boundary::Done);
     (0..calls.len()).flat_map(of).chain(done).chain([Boundary::Answered]).collect()
 }

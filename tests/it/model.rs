@@ -8,7 +8,7 @@ use sessions::session::Timestamp;
 use sessions::session::{
     Clock, EndReason, Policy, Session, SessionId, Sid, SignInKey, Termination, Token, UserId, later,
 };
-use sessions::store::{EndAll, Kept, NewSession, SessionStore, TokenSession};
+use sessions::store::{NewSession, SessionStore, TokenSession};
 
 const CAP: usize = 3;
 const LIFETIME: i64 = 10 * 3600;
@@ -33,8 +33,8 @@ enum Step {
     EndAll {
         keep: Option<usize>,
     },
-    /// A user signs out everywhere else with this token; the session stands in for the token's own.
-    KeepFor {
+    /// A user logs out with this token, whose session is inferred.
+    LogOut {
         which: usize,
         token: usize,
     },
@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..5_usize, 0..4_usize).prop_map(|(device, token)| Step::SignIn { device, token }),
         2 => (0..20_usize).prop_map(|which| Step::End { which }),
         1 => prop::option::of(0..20_usize).prop_map(|keep| Step::EndAll { keep }),
-        1 => (0..20_usize, 0..20_usize).prop_map(|(which, token)| Step::KeepFor { which, token }),
+        1 => (0..20_usize, 0..20_usize).prop_map(|(which, token)| Step::LogOut { which, token }),
         3 => (0..20_usize).prop_map(|which| Step::Activity { which }),
         3 => prop::sample::select(moments.to_vec()).prop_map(|seconds| Step::Pass { seconds }),
     ]
@@ -101,9 +101,8 @@ impl Model {
 
     fn expire(&mut self, now: Timestamp) {
         for session in self.sessions.iter_mut().filter(|session| session.ended.is_none()) {
-            let deadline = later(session.last_activity, TimeDelta::seconds(IDLE)).min(session.expires_at);
-            if deadline <= now {
-                session.ended = Some((deadline, EndReason::Expired));
+            if deadline(session) <= now {
+                session.ended = Some((deadline(session), EndReason::Expired));
             }
         }
     }
@@ -114,8 +113,11 @@ impl Model {
 
     fn sign_in(&mut self, id: SessionId, device: usize, now: Timestamp) -> Vec<SessionId> {
         let expires_at = later(now, TimeDelta::seconds(LIFETIME));
-        let known = self.live().find(|session| session.device == device).map(|session| session.id);
-        for session in self.live().filter(|session| session.device == device) {
+        let known = self
+            .live()
+            .find(|session| session.device == device && !is_late(session, now))
+            .map(|session| session.id);
+        for session in self.live().filter(|session| Some(session.id) == known) {
             (session.last_activity, session.expires_at) = (now, expires_at);
         }
         if known.is_none() {
@@ -144,12 +146,21 @@ impl Model {
     }
 
     fn activity(&mut self, id: SessionId, now: Timestamp) {
-        for session in self.live().filter(|session| session.id == id) {
+        for session in self.live().filter(|session| session.id == id && !is_late(session, now)) {
             if now >= later(session.last_activity, TimeDelta::seconds(INTERVAL)) {
                 session.last_activity = now;
             }
         }
     }
+}
+
+fn deadline(session: &Modelled) -> Timestamp {
+    later(session.last_activity, TimeDelta::seconds(IDLE)).min(session.expires_at)
+}
+
+/// Whether a write at `now` might come after the session's deadline.
+fn is_late(session: &Modelled, now: Timestamp) -> bool {
+    deadline(session) <= later(now, TimeDelta::from_std(PATIENT.call).unwrap())
 }
 
 /// A user of the real thing, and the model of it.
@@ -186,7 +197,7 @@ impl Life {
             Step::SignIn { device, token } => self.sign_in(device, token).await,
             Step::End { which } => self.end(which).await,
             Step::EndAll { keep } => self.end_all(keep.and_then(|which| self.named(which))).await,
-            Step::KeepFor { which, token } => self.keep_for(which, token).await,
+            Step::LogOut { which, token } => self.log_out(which, token).await,
             Step::Activity { which } => self.activity(which).await,
         }
         self.model.expire(self.now);
@@ -214,7 +225,7 @@ impl Life {
             key: SignInKey::Token(token.token),
             ..new
         };
-        let signed_in = self.store.sign_in(&new, self.now).await.unwrap();
+        let signed_in = self.store.sign_in(&new, Clock::start(self.now)).await.unwrap();
         match self.model.session_of(&token) {
             TokenSession::Ended => assert!(signed_in.is_none(), "{token:?} got in"),
             TokenSession::Live(id) => {
@@ -252,19 +263,18 @@ impl Life {
         self.cut_off().await;
     }
 
-    async fn keep_for(&mut self, which: usize, token: usize) {
+    async fn log_out(&mut self, which: usize, token: usize) {
         let (Some(session), Some(place)) = (self.named(which), self.token(token)) else { return };
         let token = self.model.tokens[place];
         let is_live = self.model.live().any(|live| live.id == session);
         if !is_live || self.model.session_of(&token) != TokenSession::Unbound {
             return;
         }
-        let keep = Some(Kept { session, bind: Some(token.token) });
-        let what = EndAll { termination: self.ending(EndReason::LogoutAll), keep };
-        self.store.end_all(&self.user, None, &what, Clock::start(self.now)).await.unwrap();
-        self.model.end_all(Some(session), self.now);
+        let (ending, clock) = (self.ending(EndReason::RevokedByAdmin), Clock::start(self.now));
+        let ended = self.store.end_and_bind(&self.user, session, &token.token, &ending, clock).await;
+        assert!(ended.unwrap().unwrap().first);
+        self.model.end(session, self.now);
         self.model.tokens[place].session = Some(session);
-        self.cut_off().await;
         self.compare_token(place).await;
     }
 
@@ -292,7 +302,7 @@ impl Life {
         let Some(id) = self.named(which) else { return };
         let seen = self.store.session(&self.user, id).await.unwrap().unwrap();
         if seen.is_live_at(self.now, self.store.policy()) {
-            self.store.record_activity(&seen, "198.51.100.2", self.now).await.unwrap().unwrap();
+            self.store.record_activity(&seen, "198.51.100.2", Clock::start(self.now)).await.unwrap().unwrap();
         }
         self.model.activity(id, self.now);
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::*;
 use serde_json::json;
-use sessions::session::{EndReason, Note, SessionId, Termination};
+use sessions::session::{Clock, EndReason, Note, SessionId, Termination};
 use sessions::store::SessionStore;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -50,7 +50,8 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
         0..=3 => {
             // Half of the devices are the same in every round and are refreshed.
             let device = if task.is_multiple_of(2) { format!("{task}") } else { format!("{round}/{task}") };
-            let signed_in = store.sign_in(&new_session("74", &device, now), now).await.unwrap().unwrap();
+            let signed_in =
+                store.sign_in(&new_session("74", &device, now), Clock::start(now)).await.unwrap().unwrap();
             let evicted = Termination { at: now, by: Some(admin), reason: EndReason::Evicted, note: None };
             for id in signed_in.evicted {
                 ended.add(id, evicted.clone()).await;
@@ -66,7 +67,7 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
         }
         6 => {
             for session in &store.user_sessions(&admin).await.unwrap().open {
-                store.record_activity(session, "198.51.100.2", now).await.unwrap();
+                store.record_activity(session, "198.51.100.2", Clock::start(now)).await.unwrap();
             }
         }
         _ => {
@@ -221,7 +222,8 @@ async fn loop_round(service: Arc<Service>, round: usize) {
         LoopToken::Dated => token_with(&user_id, json!({"iat": service.now.timestamp()})),
         LoopToken::Sid => {
             let new = new_session(&user_id, "phone", service.now);
-            let session = service.store().sign_in(&new, service.now).await.unwrap().unwrap().session;
+            let session =
+                service.store().sign_in(&new, Clock::start(service.now)).await.unwrap().unwrap().session;
             session_token(&user_id, &session.id.to_string())
         }
     };

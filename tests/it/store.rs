@@ -7,7 +7,7 @@ use crate::support::*;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use sessions::session::Timestamp;
-use sessions::session::{EndReason, Policy, Session, SessionId, SignInKey, Termination, UserId};
+use sessions::session::{Clock, EndReason, Policy, Session, SessionId, SignInKey, Termination, UserId};
 use sessions::store::{NewSession, SessionStore, SignedIn};
 use tokio::task::JoinSet;
 
@@ -27,7 +27,7 @@ async fn store(max_sessions: usize) -> (SessionStore, Table) {
 }
 
 async fn sign_in(store: &SessionStore, device: &str, now: Timestamp) -> SignedIn {
-    store.sign_in(&new_session("74", device, now), now).await.unwrap().unwrap()
+    store.sign_in(&new_session("74", device, now), Clock::start(now)).await.unwrap().unwrap()
 }
 
 async fn live(store: &SessionStore, now: Timestamp) -> Vec<Session> {
@@ -95,7 +95,7 @@ async fn everything_ends_at_and_over_the_size_of_a_transaction() {
         let name = format!("new {count}");
         let key = SignInKey::Token(token_named("74", &name, None));
         let new = NewSession { key, ..new_session("74", &name, at(second)) };
-        let new = narrow.sign_in(&new, at(second)).await.unwrap().unwrap();
+        let new = narrow.sign_in(&new, Clock::start(at(second))).await.unwrap().unwrap();
         assert_eq!(new.evicted, oldest_first);
         assert_eq!(live_ids(&wide, at(second)).await, [new.session.id]);
     }
@@ -145,7 +145,7 @@ async fn a_sign_in_never_overwrites_a_session_with_the_same_id() {
     let old = sign_in(&store, "old", at(0)).await.session;
     store.end(&user("74"), old.id, &ended_by("1", at(1))).await.unwrap();
     let twin = NewSession { id: old.id, ..new_session("74", "new", at(2)) };
-    store.sign_in(&twin, at(2)).await.unwrap_err();
+    store.sign_in(&twin, Clock::start(at(2))).await.unwrap_err();
     let kept = store.session(&user("74"), old.id).await.unwrap().unwrap();
     assert_eq!((kept.terminated, kept.device), (Some(ended_by("1", at(1))), old.device));
 }

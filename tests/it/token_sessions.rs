@@ -172,19 +172,43 @@ async fn a_dry_run_and_the_end_of_one_session_cut_no_unbound_token_off() {
     assert_eq!(create(&service, &token).await.status, 201);
 }
 
+/// A stolen token may name the victim's session, and a lost phone may have the same user agent.
 #[tokio::test]
-async fn whoever_signs_out_elsewhere_stays_signed_in_with_an_unbound_token() {
+async fn what_a_client_says_of_itself_keeps_no_session_in() {
     let mut service = Service::start().await;
-    let kept = create(&service, &unbound()).await.body["id"].as_str().unwrap().to_owned();
-    open(&service, IPHONE).await;
-    let refreshed = new_token(json!({"iat": START}));
+    let (_, victims) = open(&service, FIREFOX).await;
+    let stolen = new_token(json!({"iat": START}));
     service.pass(TimeDelta::seconds(10));
-    let target = "/sessions/logout-all?exclude_current=true";
-    let call = Call::new("DELETE", target).token(&refreshed).header("x-session-id", &kept);
-    assert_eq!(call.send(&service).await.ok()["revoked"], 1);
-    let current = service.get("/sessions/current", &refreshed).await;
-    assert_eq!(current.ok()["id"], kept, "the token was bound to the session that stays");
-    is_out(&service, &new_token(json!({"iat": START}))).await;
+    for header in [None, Some(victims.as_str())] {
+        let call = Call::new("DELETE", "/sessions/logout-all?exclude_current=true").token(&stolen);
+        let call = call.header("user-agent", FIREFOX);
+        let call = match header {
+            Some(id) => call.header("x-session-id", id),
+            None => call,
+        };
+        call.send(&service).await.problem(409, "current_session_unknown");
+        assert_eq!(live(&service).await, 1, "nothing has ended");
+        service.get("/sessions/current", &stolen).await.problem(401, "no_current_session");
+    }
+}
+
+/// Whoever logs out is out, also with a token that had opened nothing.
+#[tokio::test]
+async fn a_token_that_logs_out_is_out_with_the_session_that_it_ended() {
+    for admin in [false, true] {
+        let service = Service::start().await;
+        let (opened_with, id) = open(&service, FIREFOX).await;
+        let role = if admin { json!({"role": "admin", "iat": START}) } else { json!({"iat": START}) };
+        let token = new_token(role);
+        let call = Call::new("DELETE", "/sessions/logout").token(&token).header("user-agent", FIREFOX);
+        assert_eq!(call.send(&service).await.ok()["session"]["id"], id);
+        for token in [&token, &opened_with] {
+            is_out(&service, token).await;
+        }
+        if admin {
+            service.get("/sessions/user/75", &token).await.problem(401, "session_ended");
+        }
+    }
 }
 
 #[tokio::test]
@@ -233,32 +257,35 @@ async fn a_cut_off_never_moves_back() {
     is_out(&service, &before).await;
 }
 
-/// An activity that arrived in time may be written after its session has expired. If an ending was answered in between, it
-/// must not make the session live again.
+/// An activity that arrives in time might be written when its session has expired, and others have been told so.
 #[tokio::test]
-async fn an_activity_that_is_under_way_revives_no_session_that_an_ending_found_expired() {
+async fn an_activity_that_might_land_after_the_deadline_is_not_written() {
     for (method, target) in [("POST", "/sessions/update-activity"), ("POST", "/sessions/create")] {
         let database = database().await;
         let proxy = Proxy::before(&database).await;
         let settings = [("IDLE_TIMEOUT_HOURS", "1"), ("ACTIVITY_INTERVAL_SECONDS", "1")];
         let mut service = Service::on(proxy.database.clone(), &settings);
-        let mut other = Service::on(database, &settings);
-        let (token, id) = open(&other, FIREFOX).await;
-        service.pass(TimeDelta::milliseconds(3_599_999));
-        other.pass(TimeDelta::hours(1));
+        let (token, _) = open(&service, FIREFOX).await;
+        proxy.take();
+        service.pass(TimeDelta::hours(1) - TimeDelta::from_std(PATIENT.call).unwrap());
         let call = Call::new(method, target).token(&token).header("user-agent", FIREFOX);
-        let call = call.body(&json!({"device_fingerprint": FINGERPRINT}).to_string()).send(&service);
-        // The third call is the write; a token without a sid takes two reads.
-        let (reply, reached) = meanwhile_at(&proxy, 2, call, async || {
-            let ended = other.delete(&format!("/sessions/user/74/session/{id}"), &admin_token()).await;
-            assert_eq!(ended.ok()["session"]["end_reason"], "expired");
-        })
-        .await;
-        assert!(reached, "{target}");
-        reply.problem(401, "session_ended");
-        is_out(&other, &token).await;
-        assert_eq!(live(&other).await, 0, "{target}");
+        let call = call.body(&json!({"device_fingerprint": FINGERPRINT}).to_string());
+        call.send(&service).await.ok();
+        assert_eq!(proxy.take_calls().len(), 2, "two reads, and no write");
+        service.pass(TimeDelta::from_std(PATIENT.call).unwrap());
+        is_out(&service, &token).await;
     }
+}
+
+/// A device that signs in again in the last moments of its session gets a new one.
+#[tokio::test]
+async fn a_refresh_that_might_land_after_the_deadline_opens_a_session() {
+    let mut service = Service::with(&[("IDLE_TIMEOUT_HOURS", "1")]).await;
+    let (_, id) = open(&service, FIREFOX).await;
+    service.pass(TimeDelta::hours(1) - TimeDelta::from_std(PATIENT.call).unwrap());
+    let reply = create(&service, &unbound()).await;
+    assert_eq!(reply.status, 201);
+    assert_ne!(reply.id(), id);
 }
 
 #[tokio::test]

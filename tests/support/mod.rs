@@ -40,7 +40,7 @@ use sessions::session::{
     Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, Sid, SignInKey,
     Termination, Timestamp, Token, UserId, later,
 };
-use sessions::store::{EndAll, Kept, NewSession, SessionStore, Timeouts};
+use sessions::store::{EndAll, NewSession, SessionStore, Timeouts};
 use sessions::telemetry::metrics::Metrics;
 use tokio::net::TcpListener;
 
@@ -116,7 +116,7 @@ pub fn nowhere() -> Table {
 }
 
 /// Timeouts that are long enough for a busy machine: the outcome of a race must not depend on its speed.
-const PATIENT: Timeouts = Timeouts {
+pub const PATIENT: Timeouts = Timeouts {
     connect: Duration::from_secs(30),
     attempt: Duration::from_secs(60),
     call: Duration::from_secs(60),
@@ -220,7 +220,7 @@ impl Service {
     pub async fn sign_in(&mut self, user_id: &str, device: &str) -> Session {
         self.pass(TimeDelta::seconds(1));
         self.store()
-            .sign_in(&new_session(user_id, device, self.now), self.now)
+            .sign_in(&new_session(user_id, device, self.now), Clock::start(self.now))
             .await
             .unwrap()
             .unwrap()
@@ -278,9 +278,8 @@ pub async fn end_all(
     keep: Option<SessionId>,
     termination: &Termination,
 ) -> Vec<Session> {
-    let keep = keep.map(|session| Kept { session, bind: None });
-    let what = EndAll { termination: termination.clone(), keep };
-    store.end_all(user, None, &what, Clock::start(termination.at)).await.unwrap()
+    let order = EndAll { termination: termination.clone(), keep };
+    store.end_all(user, None, &order, Clock::start(termination.at)).await.unwrap()
 }
 
 /// A sign-in whose device is recognised again by its name.

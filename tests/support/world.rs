@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::Table;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sessions::session::{SignInKey, Timestamp};
+use sessions::session::{Clock, SignInKey, Timestamp};
 use sessions::store::NewSession;
 
 use super::proxy::{self, Proxy};
@@ -72,7 +72,7 @@ async fn sign_in(service: &mut Service, device: &str) -> String {
     service.pass(TimeDelta::seconds(1));
     let key = SignInKey::Token(token_named("74", device, None));
     let new = NewSession { key, ..new_session("74", device, service.now) };
-    service.store().sign_in(&new, service.now).await.unwrap().unwrap().session.id.to_string()
+    service.store().sign_in(&new, Clock::start(service.now)).await.unwrap().unwrap().session.id.to_string()
 }
 
 pub async fn scan(database: &Table) -> Vec<Value> {

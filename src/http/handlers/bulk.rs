@@ -57,6 +57,9 @@ struct EndBody {
     dry_run: bool,
 }
 
+/// How long an admin who ends the sessions of many users may go on until the admin's own session is looked at again.
+const CALLER_CHECK: Duration = Duration::from_secs(1);
+
 /// The largest id that clients may send as a number: JavaScript rounds larger ones (RFC 8259 section 6), and the rounded
 /// number may be another user's id.
 const NUMBER_MAX: u64 = 1 << 53;
@@ -188,8 +191,8 @@ fn dry_run_of_users(
     Answer::ok(&EndedUsersView::would_end(would_end.collect()))
 }
 
-/// Ends the sessions of one user after the other. A user whose sessions cannot be ended does not keep the others
-/// from being ended. No user is started when the time left might not be enough.
+/// Ends the sessions of one user after the other. A user whose sessions cannot be ended does not keep the others from
+/// being ended. No user is started when the time left might not be enough, or when the caller may no longer do this.
 async fn end_each(
     app: &App,
     request: &RequestContext<'_>,
@@ -199,7 +202,17 @@ async fn end_each(
     // A round of calls is a query and a transaction.
     let latest_start = request.latest_start(2 * app.store.timeouts().call);
     let (mut ended, mut remaining, mut cause) = (Vec::new(), Vec::new(), None);
-    for user in users {
+    let mut checked = Instant::now();
+    let mut users = users.into_iter();
+    while let Some(user) = users.next() {
+        if checked.elapsed() >= CALLER_CHECK {
+            if let Err(problem) = check_staff(app, request, &[]).await {
+                remaining.push(user);
+                remaining.extend(users);
+                return Err(problem.after(PartlyEnded { ended, remaining }));
+            }
+            checked = Instant::now();
+        }
         let deadline = chain_deadline(app, latest_start);
         match end_one(app, deadline, &user, order, request).await {
             Ok(revoked) => ended.push(EndedUser { user_id: user, revoked }),
@@ -212,7 +225,7 @@ async fn end_each(
     match cause {
         None => Ok(ended),
         Some(cause) if ended.is_empty() && !cause.is_transient() => Err(cause.into()),
-        Some(cause) => Err(Problem::partly_ended(cause, PartlyEnded { ended, remaining })),
+        Some(cause) => Err(Problem::store_unavailable(cause).after(PartlyEnded { ended, remaining })),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::http::problem::Problem;
 use crate::http::request::RequestContext;
 use crate::http::views::{EndedAllView, EndedView, SessionView};
 use crate::session::{EndReason, Note, SessionId, SignInKey};
-use crate::store::{EndAll, Kept};
+use crate::store::{EndAll, EndedSession};
 
 /// The outcome of signing out everywhere. Existing clients read `logged_out_count`.
 #[derive(Debug, Serialize)]
@@ -34,7 +34,7 @@ pub async fn sign_in(app: &App, request: &RequestContext<'_>) -> Result<Answer, 
     let body = SignInBody::parse(&mut request.json_body()?)?;
     let (address, key) = (request.ip_address(), SignInKey::Token(request.token()));
     let new = new_session(request, request.user(), address, key, &request.client_hints(), &body)?;
-    let signed_in = app.store.sign_in(&new, request.now).await?;
+    let signed_in = app.store.sign_in(&new, request.clock).await?;
     let signed_in = signed_in.ok_or_else(Problem::session_ended)?;
     let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
     let id = Some(signed_in.session.id);
@@ -85,8 +85,13 @@ pub async fn end_my_session(app: &App, request: &RequestContext<'_>) -> Result<A
 pub async fn logout(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {
     let note = request.reason_only()?;
     let me = current_user(app, request).await?;
-    let id = me.current.ok_or_else(Problem::nothing_to_log_out)?;
-    end_own(app, request, &me, id, EndReason::Logout, note).await
+    if let Some(id) = me.token_session {
+        return end_own(app, request, &me, id, EndReason::Logout, note).await;
+    }
+    let id = me.inferred(request, app.policy()).ok_or_else(Problem::nothing_to_log_out)?;
+    let (user, termination) = (request.user(), request.termination(EndReason::Logout, note));
+    let ended = app.store.end_and_bind(user, id, &request.token(), &termination, request.clock).await?;
+    ended_answer(app, request, &ended.ok_or_else(Problem::session_ended)?, Some(id))
 }
 
 async fn end_own(
@@ -98,9 +103,17 @@ async fn end_own(
     note: Option<Note>,
 ) -> Result<Answer, Problem> {
     let ended = app.store.end(request.user(), id, &request.termination(reason, note)).await?;
-    let ended = ended.ok_or_else(Problem::unknown_session)?;
-    let view = SessionView::for_owner(&ended.session, me.current, request.now, app.policy());
-    Answer::ok(&EndedView::new(&ended, view))
+    ended_answer(app, request, &ended.ok_or_else(Problem::unknown_session)?, me.current)
+}
+
+fn ended_answer(
+    app: &App,
+    request: &RequestContext<'_>,
+    ended: &EndedSession,
+    current: Option<SessionId>,
+) -> Result<Answer, Problem> {
+    let view = SessionView::for_owner(&ended.session, current, request.now, app.policy());
+    Answer::ok(&EndedView::new(ended, view))
 }
 
 /// Handles `DELETE /sessions/logout-all`.
@@ -108,12 +121,11 @@ pub async fn logout_all(app: &App, request: &RequestContext<'_>) -> Result<Answe
     let query = request.query().only(&["exclude_current", "reason"])?;
     let (exclude_current, note) = (query.flag("exclude_current")?, query.reason()?);
     let me = current_user(app, request).await?;
-    let keep = match me.current {
-        _ if !exclude_current => None,
-        // An unbound token is bound to the session that stays. Otherwise it would be refused from now on.
-        Some(session) => Some(Kept { session, bind: me.token_session.is_none().then(|| request.token()) }),
-        None => return Err(Problem::current_session_unknown()),
-    };
+    // What a client says of itself never keeps a session in: it may be the one that somebody wants to get rid of.
+    let keep = me.token_session.filter(|_| exclude_current);
+    if exclude_current && keep.is_none() {
+        return Err(Problem::current_session_unknown());
+    }
     let order = EndAll { termination: request.termination(EndReason::LogoutAll, note), keep };
     let ended = app.store.end_all(request.user(), Some(me.sessions), &order, request.clock).await?;
     let view = |session| SessionView::for_owner(session, me.current, request.now, app.policy());
@@ -133,10 +145,11 @@ pub async fn record_activity(app: &App, request: &RequestContext<'_>) -> Result<
     // Some clients send an empty object, or the body of their sign-in. Neither says anything here.
     request.json_body()?;
     let me = current_user(app, request).await?;
-    let current = me.session(me.current).ok_or_else(Problem::no_current_session)?;
-    let session = app.store.record_activity(current, request.ip_address(), request.now).await?;
+    let current = me.inferred(request, app.policy());
+    let seen = me.session(current).ok_or_else(Problem::no_current_session)?;
+    let session = app.store.record_activity(seen, request.ip_address(), request.clock).await?;
     // A termination between the read and the write wins.
     let session = session.filter(|session| session.is_live_at(request.now, app.policy()));
     let session = session.ok_or_else(Problem::session_ended)?;
-    Answer::ok(&SessionView::for_owner(&session, me.current, request.now, app.policy()))
+    Answer::ok(&SessionView::for_owner(&session, current, request.now, app.policy()))
 }

@@ -65,7 +65,7 @@ pub async fn sign_in_user(app: &App, request: &RequestContext<'_>) -> Result<Ans
     let hints = client_hints(|name| headers.get(name));
     let (key, body) = (sign_in_key(request, &user), SignInBody::parse(&mut body)?);
     let new = new_session(request, &user, address, key, &hints, &body)?;
-    let signed_in = app.store.sign_in(&new, request.now).await?;
+    let signed_in = app.store.sign_in(&new, request.clock).await?;
     let signed_in = signed_in.ok_or_else(Problem::session_already_ended)?;
     let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
     let session = SessionView::for_staff(&signed_in.session, request.now, app.policy());
@@ -81,7 +81,7 @@ pub async fn record_user_activity(app: &App, request: &RequestContext<'_>) -> Re
     };
     let session = live(app, session, request)?;
     let address = address.as_deref().unwrap_or(&session.ip_address);
-    let session = app.store.record_activity(&session, address, request.now).await?;
+    let session = app.store.record_activity(&session, address, request.clock).await?;
     // A termination between the read and the write wins.
     let session = live(app, session.ok_or_else(Problem::session_already_ended)?, request)?;
     Answer::ok(&SessionView::for_staff(&session, request.now, app.policy()))
