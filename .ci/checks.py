@@ -71,27 +71,29 @@ def check_table_settings() -> None:
 
 
 def check_restored_table() -> None:
-    """The emulator does not report that a table was restored, nor that its key is disabled."""
-    restored, described = "sessions-dev-restored", smoke.table_faults
-    make_table(restored)
+    restored = "sessions-dev-restored"
+    DATABASE.restore_table_to_point_in_time(SourceTableName=TABLE, TargetTableName=restored, UseLatestRestorableTime=True)
+    assert found(TABLE_NAME=restored) == ["deletion protection", "restored table", "TTL", "PITR"]
+    protect(restored)
+    assert found(TABLE_NAME=restored) == ["restored table"]
     arn = DATABASE.describe_table(TableName=restored)["Table"]["TableArn"]
+    DATABASE.tag_resource(ResourceArn=arn, Tags=[{"Key": "endings-repeated", "Value": "2026-11-24"}])
+    assert found(TABLE_NAME=restored) == []
+    print("it finds a restored table until the endings have been repeated")
 
-    class Restored:
-        def __getattr__(self, name):
-            return getattr(DATABASE, name)
 
+def check_table_key() -> None:
+    """The emulator does not report that a key is disabled."""
+
+    class Disabled:
         def describe_table(self, **of):
             answer = DATABASE.describe_table(**of)
-            answer["Table"]["RestoreSummary"] = {"RestoreInProgress": False}
             answer["Table"]["SSEDescription"] = {"InaccessibleEncryptionDateTime": datetime.datetime.now()}
             return answer
 
-    smoke.table_faults = lambda _: described(Restored())
-    assert found(TABLE_NAME=restored) == ["table key", "restored table"]
-    DATABASE.tag_resource(ResourceArn=arn, Tags=[{"Key": "endings-repeated", "Value": "2026-11-24"}])
-    assert found(TABLE_NAME=restored) == ["table key"]
-    smoke.table_faults = described
-    print("it finds a key that DynamoDB cannot use, and a restored table until the endings have been repeated")
+    with settings(TABLE_NAME=TABLE):
+        assert [each.split(":")[0] for each in smoke.table_faults(Disabled())] == ["table key"]
+    print("it finds a key that DynamoDB cannot use")
 
 
 def check_issuer() -> None:
@@ -203,6 +205,7 @@ def check_client_credentials() -> None:
 with mock_aws():
     check_table_settings()
     check_restored_table()
+    check_table_key()
     check_issuer()
     check_report()
     check_live_version()

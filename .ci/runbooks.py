@@ -30,7 +30,6 @@ WHOLE = {
         "QUERY=$(aws logs start-query",
         "sam deploy --config-env prod --parameter-overrides file://parameters.yaml Rollout=AllAtOnce &&",
         "aws dynamodb query",
-        "KEY=$(aws dynamodb describe-table",
         "LEFT=sessions-prod-SessionTable-ABCDEFGHIJKL",
     ],
     "deploy.md": [
@@ -48,8 +47,7 @@ WHOLE = {
 STACK = """{"Resources": {"SessionTable": {"Type": "AWS::DynamoDB::Table", "Properties": {
   "TableName": "%s-SessionTable-A1", "BillingMode": "PAY_PER_REQUEST", "KeySchema": [
     {"AttributeName": "user_id", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-  "AttributeDefinitions": [{"AttributeName": "user_id", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
-  "SSESpecification": {"SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": "%s"}}}},
+  "AttributeDefinitions": [{"AttributeName": "user_id", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}]}}},
  "Outputs": {"Url": {"Value": "http://127.0.0.1:9"}, "TableName": {"Value": "%s-SessionTable-A1"}, "FunctionName": {"Value": "f"},
   "FunctionLogName": {"Value": "function-log"}, "AccessLogName": {"Value": "access-log"}, "CheckLogName": {"Value": "check-log"},
   "ApiId": {"Value": "abcde12345"}, "DomainTarget": {"Value": "d-1.example.com"}}}"""
@@ -130,7 +128,7 @@ class Shell:
         # The next block gets the variables and functions of this one.
         script = f"{before}\ncd {self.work}\nset -o pipefail\n{text}\nstatus=$?\n"
         script += f"{{ declare -p | grep -E '^declare -(-|x) [A-Z_]+=' | grep -vE ' (BASH|PATH|SHELLOPTS|PPID|UID|EUID)'; declare -f; }} >{state}\nexit $status\n"
-        done = subprocess.run(["bash", "-c", script], env=self.environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(["bash", "-c", script], env=self.environment, capture_output=True, text=True, timeout=600)
         return "" if done.returncode == 0 else f"exit {done.returncode}\n{done.stdout}{done.stderr}"
 
     def notes(self, name: str) -> str:
@@ -140,10 +138,8 @@ class Shell:
 
 def prepare(shell: Shell) -> None:
     """The stacks that the pages speak of, and what only some pages need."""
-    key = 'KEY=$(aws kms create-key --query KeyMetadata.Arn --output text)'
     for name in ("sessions-dev", "sessions-prod"):
-        template = STACK % (name, "'$KEY'", name)
-        assert not shell.run(f"{key}\naws cloudformation create-stack --stack-name {name} --template-body '{template}'")
+        assert not shell.run(f"aws cloudformation create-stack --stack-name {name} --template-body '{STACK % (name, name)}'")
     assert not shell.run("aws logs create-log-group --log-group-name check-log")
     assert not shell.run("aws dynamodb create-table --table-name sessions-prod-SessionTable-ABCDEFGHIJKL --billing-mode PAY_PER_REQUEST"
                          " --key-schema AttributeName=a,KeyType=HASH --attribute-definitions AttributeName=a,AttributeType=S")
