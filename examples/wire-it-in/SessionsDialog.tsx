@@ -1,9 +1,20 @@
 import type { AxiosInstance } from "axios";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { endSession, listSessions, problem, type Session } from "./sessions";
 
+interface Props {
+  http: AxiosInstance;
+  userId: string | number;
+}
+
 /** The live sessions of a user, each with a button that ends it. */
-export function SessionsDialog({ http, userId }: { http: AxiosInstance; userId: string | number }) {
+export function SessionsDialog(props: Props) {
+  // Another user is another dialog: the sessions and failures of one are never shown for the next.
+  return <SessionsOfUser key={String(props.userId)} {...props} />;
+}
+
+function SessionsOfUser({ http, userId }: Props) {
+  const top = useRef<HTMLElement>(null);
   const [sessions, setSessions] = useState<Session[]>();
   const [failure, setFailure] = useState<string>();
 
@@ -19,8 +30,11 @@ export function SessionsDialog({ http, userId }: { http: AxiosInstance; userId: 
   }, [http, userId]);
 
   async function end(session: Session) {
+    setFailure(undefined);
     try {
       await endSession(http, session);
+      // The button that has the focus goes with its row.
+      top.current?.focus();
       setSessions((listed) => listed?.filter(({ id }) => id !== session.id));
     } catch (error) {
       setFailure(shown(error));
@@ -28,7 +42,7 @@ export function SessionsDialog({ http, userId }: { http: AxiosInstance; userId: 
   }
 
   return (
-    <section>
+    <section ref={top} tabIndex={-1} aria-label="Sessions">
       {failure && <p role="alert">{failure}</p>}
       {sessions?.length === 0 && <p>This user is not signed in anywhere.</p>}
       <ul>

@@ -9,16 +9,20 @@ export type Problem = components["schemas"]["Problem"];
 
 /** What the application knows about tokens. */
 export interface Auth {
+  /** The id of the user who is signed in. It changes together with the token. */
+  user(): string | number | undefined;
   /** The access token. */
   token(): string;
   /** Gets a new access token from the back end. False means that the back end refused. */
   refresh(): Promise<boolean>;
-  /** Forgets the tokens and shows the sign-in page, with the reason. */
+  /** Forgets the user and the tokens and shows the sign-in page, with the reason. Called once for a sign-in. */
   signOut(reason: string): void;
 }
 
 declare module "axios" {
   interface AxiosRequestConfig {
+    /** Who asked. A request is never sent, or sent again, as another user. */
+    user?: string | number | undefined;
     refreshed?: boolean;
     attempt?: number;
   }
@@ -30,8 +34,10 @@ const ATTEMPTS = 4;
 export function sessionsApi(baseURL: string, auth: Auth, wait = sleep): AxiosInstance {
   const http = axios.create({ baseURL });
   let refreshing: Promise<boolean> | undefined;
+  let signedOut: string | undefined;
 
   const bearer = () => `Bearer ${auth.token()}`;
+  const left = ({ config }: AxiosError) => auth.user() === undefined || config?.user !== auth.user();
 
   /** Whether there is a token to try again with. Requests that fail at the same time share one refresh. */
   async function refreshed(error: AxiosError): Promise<boolean> {
@@ -42,13 +48,20 @@ export function sessionsApi(baseURL: string, auth: Auth, wait = sleep): AxiosIns
   async function unauthorized(error: AxiosError): Promise<AxiosResponse> {
     const { code, detail } = problem(error);
     // The token is good, but it has no session yet. The caller of this request knows what to do.
-    if (code === "no_current_session") throw error;
+    if (code === "no_current_session" || left(error)) throw error;
     const dead = code === "session_ended" || error.config?.refreshed;
-    if (dead || !(await refreshed(error))) {
-      auth.signOut(detail);
-      throw error;
-    }
-    return http({ ...error.config, refreshed: true });
+    const fresh = !dead && (await refreshed(error));
+    if (left(error)) throw error;
+    if (fresh) return http({ ...error.config, refreshed: true });
+    signOut(detail);
+    throw error;
+  }
+
+  /** Several requests may fail for the same reason; the first says it. */
+  function signOut(reason: string) {
+    if (signedOut === bearer()) return;
+    signedOut = bearer();
+    auth.signOut(reason);
   }
 
   async function again(error: AxiosError): Promise<AxiosResponse> {
@@ -56,10 +69,13 @@ export function sessionsApi(baseURL: string, auth: Auth, wait = sleep): AxiosIns
     if (attempt === ATTEMPTS) throw error;
     const seconds = Number(error.response?.headers["retry-after"]) || 2 ** (attempt - 1);
     await wait(seconds * 1000);
+    if (left(error)) throw error;
     return http({ ...error.config, attempt: attempt + 1 });
   }
 
   http.interceptors.request.use((request) => {
+    if ("user" in request && request.user !== auth.user()) throw new axios.CanceledError("The user has changed");
+    request.user = auth.user();
     request.headers.set("Authorization", bearer());
     return request;
   });

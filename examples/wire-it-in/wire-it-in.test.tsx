@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createServer, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { isAxiosError, type AxiosInstance } from "axios";
@@ -10,7 +10,7 @@ import { Window } from "happy-dom";
 import { act } from "react";
 import { createRoot } from "react-dom/client";
 import { SessionsDialog } from "./SessionsDialog";
-import { endOtherSessions, endSession, history, listSessions, mayOpenSessions, problem, sessionsApi } from "./sessions";
+import { endOtherSessions, endSession, history, listSessions, mayOpenSessions, problem, sessionsApi, type Session } from "./sessions";
 import type { components } from "./openapi";
 
 const API = process.env.API_URL!;
@@ -23,21 +23,33 @@ function token(user: string, ...options: string[]): string {
   return execFileSync(process.env.LOCAL!, ["token", "--user", user, ...options], { encoding: "utf8" }).trim();
 }
 
-/** A front end with these tokens: the first, and those that the back end hands out at each refresh. */
-function frontEnd(first: string, fresh: string[] = [], baseURL = API) {
+/**
+ * A front end with these tokens: the first, and those that the back end hands out at each refresh. `signIn` is what
+ * happens when somebody else signs in, and `during` what happens while a request waits.
+ */
+function frontEnd(first: string, fresh: string[] = [], baseURL = API, during: () => void = () => {}) {
   const seen = { refreshes: 0, signedOut: [] as string[], waits: [] as number[] };
-  let current = first;
+  let current: { user: string; token: string } | undefined = { user: "somebody", token: first };
   const auth = {
-    token: () => current,
+    user: () => current?.user,
+    token: () => current?.token ?? "",
     refresh: async () => {
       seen.refreshes += 1;
-      current = fresh.shift() ?? "";
-      return current !== "";
+      const token = fresh.shift();
+      if (current && token) current.token = token;
+      return token !== undefined;
     },
-    signOut: (reason: string) => seen.signedOut.push(reason),
+    signOut: (reason: string) => {
+      seen.signedOut.push(reason);
+      current = undefined;
+    },
   };
-  const wait = async (milliseconds: number) => void seen.waits.push(milliseconds);
-  return { http: sessionsApi(baseURL, auth, wait), seen };
+  const wait = async (milliseconds: number) => {
+    seen.waits.push(milliseconds);
+    during();
+  };
+  const signIn = (user: string, token: string) => void (current = { user, token });
+  return { http: sessionsApi(baseURL, auth, wait), seen, signIn };
 }
 
 const admin = () => frontEnd(token("1", "--role", "admin"));
@@ -132,32 +144,68 @@ test("signing out elsewhere keeps this device", async () => {
   assert.equal((await refusal(other.http.get("/sessions/current"))).code, "session_ended");
 });
 
+const TOO_MANY = { status: 429, body: { message: "Too Many Requests" } };
+const UNAVAILABLE = { status: 503, headers: { "Retry-After": "7" }, body: { message: "Service Unavailable" } };
+const NOTHING = { status: 200, body: [] };
+const EXPIRED = { status: 401, body: { code: "token_expired", detail: "The token has expired" } };
+const MALFORMED = { status: 401, body: { code: "token_malformed", detail: "The bearer token is malformed" } };
+
 test("429 and 503 are waited for and repeated, a few times", async () => {
-  const message = (text: string) => ({ "Content-Type": "application/json", body: JSON.stringify({ message: text }) });
-  const answers = [
-    { status: 429, headers: {}, ...message("Too Many Requests") },
-    { status: 503, headers: { "Retry-After": "7" }, ...message("Service Unavailable") },
-    { status: 200, headers: {}, "Content-Type": "application/json", body: "[]" },
-  ];
-  const answer = (response: ServerResponse) => {
-    const { status, headers, body } = answers.length > 1 ? answers.shift()! : answers[0]!;
-    response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(body);
-  };
-  const stub = createServer((_, response) => answer(response));
-  await new Promise<void>((listening) => stub.listen(0, "127.0.0.1", listening));
-  const url = `http://127.0.0.1:${(stub.address() as AddressInfo).port}`;
-  try {
-    const { http, seen } = frontEnd("token", [], url);
-    assert.deepEqual(await listSessions(http, 74), []);
-    assert.deepEqual(seen.waits, [1000, 7000]);
-    answers.splice(0, 1, { status: 429, headers: {}, ...message("Too Many Requests") });
-    assert.deepEqual(await refusal(listSessions(http, 74)), { status: 429, code: undefined });
-    assert.deepEqual(seen.waits.slice(2), [1000, 2000, 4000]);
-    assert.deepEqual(seen.signedOut, []);
-  } finally {
-    stub.closeAllConnections();
-    stub.close();
+  const answers: Answer[] = [TOO_MANY, UNAVAILABLE, NOTHING];
+  await withStub(
+    () => answers.shift() ?? TOO_MANY,
+    async (url) => {
+      const { http, seen } = frontEnd("token", [], url);
+      assert.deepEqual(await listSessions(http, 74), []);
+      assert.deepEqual(seen.waits, [1000, 7000]);
+      assert.deepEqual(await refusal(listSessions(http, 74)), { status: 429, code: undefined });
+      assert.deepEqual(seen.waits.slice(2), [1000, 2000, 4000]);
+      assert.deepEqual(seen.signedOut, []);
+    },
+  );
+});
+
+test("what one user asked for is not repeated as the next user", async () => {
+  for (const refused of [TOO_MANY, UNAVAILABLE, EXPIRED]) {
+    const tokens: (string | undefined)[] = [];
+    let leave = () => {};
+    const answer = (request: IncomingMessage) => {
+      tokens.push(request.headers.authorization);
+      // The next user signs in while the answer is on its way, and while it is waited for.
+      leave();
+      return tokens.length === 1 ? refused : NOTHING;
+    };
+    await withStub(answer, async (url) => {
+      const { http, signIn } = frontEnd("of 74", ["of 74, too"], url);
+      leave = () => signIn("75", "of 75");
+      await assert.rejects(endOtherSessions(http));
+      assert.deepEqual(tokens, ["Bearer of 74"]);
+    });
   }
+});
+
+test("waiting requests are dropped when the user leaves", async () => {
+  let requests = 0;
+  await withStub(
+    () => (requests++, TOO_MANY),
+    async (url) => {
+      const front = frontEnd("of 74", [], url, () => front.signIn("75", "of 75"));
+      assert.equal((await refusal(endOtherSessions(front.http))).status, 429);
+      assert.equal(requests, 1);
+    },
+  );
+});
+
+test("two requests at once sign out once, with the first reason", async () => {
+  await withStub(
+    ({ headers }) => (headers.authorization === "Bearer " ? MALFORMED : EXPIRED),
+    async (url) => {
+      const { http, seen } = frontEnd("expired", [], url);
+      const refused = await Promise.all([refusal(listSessions(http, 74)), refusal(listSessions(http, 75))]);
+      assert.deepEqual(refused.map(({ code }) => code), ["token_expired", "token_expired"]);
+      assert.deepEqual(seen, { refreshes: 1, signedOut: ["The token has expired"], waits: [] });
+    },
+  );
 });
 
 test("the button is hidden for oneself and from users", () => {
@@ -182,9 +230,105 @@ test("the dialog shows why it failed, with the id to ask about", async () => {
   });
 });
 
-type Until = (holds: () => unknown) => Promise<void>;
+const session = (user: number, device: string): Session => ({
+  id: `01990000-0000-7000-8000-000000000${user}`,
+  user_id: user,
+  device_name: device,
+  device_type: "mobile",
+  browser: "Safari",
+  os: "iOS",
+  ip_address: "203.0.113.9",
+  signed_in_ip: "203.0.113.9",
+  created_at: "2026-11-01T10:00:00Z",
+  last_activity: "2026-11-01T10:00:00Z",
+  expires_at: "2026-12-01T10:00:00Z",
+  is_active: true,
+});
 
-async function withDialog(http: AxiosInstance, user: number, body: (page: Element, until: Until) => Promise<void>) {
+test("the dialog never shows or ends the sessions of the user before", async () => {
+  let answer: (answer: Answer) => void = () => {};
+  const asked: string[] = [];
+  await withStub(
+    ({ method, url }) => {
+      asked.push(`${method} ${url}`);
+      if (url === "/sessions/user/500") return { status: 200, body: [session(500, "Phone of 500")] };
+      return new Promise<Answer>((later) => (answer = later));
+    },
+    async (url) => {
+      await withDialog(frontEnd("token", [], url).http, 500, async (page, until, show) => {
+        await until(() => page.textContent?.includes("Phone of 500"));
+        await show(75);
+        assert.ok(!page.textContent?.includes("Phone of 500"), "nothing of 500 while 75 is loaded");
+        assert.equal(page.querySelector("li button"), null);
+        await until(() => asked.length === 2);
+        answer({ status: 403, body: { code: "admin_only", detail: "Not yours" } });
+        await until(() => page.querySelector("[role=alert]"));
+        assert.ok(!page.textContent?.includes("Phone of 500"), "nothing of 500 when 75 cannot be loaded");
+        await show(76);
+        assert.equal(page.querySelector("[role=alert]"), null, "what failed for 75 is not said of 76");
+        await until(() => asked.length === 3);
+        answer({ status: 200, body: [session(76, "Phone of 76")] });
+        await until(() => page.textContent?.includes("Phone of 76"));
+      });
+    },
+  );
+  assert.ok(asked.every((request) => request.startsWith("GET ")), "nothing was ended");
+});
+
+test("after an End the focus stays in the dialog, and an alert goes with the next try", async () => {
+  await signIn("310", "phone");
+  let fail = true;
+  const { http } = admin();
+  http.interceptors.request.use((request) => {
+    if (request.method !== "delete" || !fail) return request;
+    fail = false;
+    throw new Error("offline");
+  });
+  await withDialog(http, 310, async (page, until) => {
+    await until(() => page.querySelector("li button"));
+    const end = page.querySelector<HTMLButtonElement>("li button")!;
+    end.focus();
+    await act(async () => end.click());
+    await until(() => page.querySelector("[role=alert]"));
+    assert.equal(page.ownerDocument.activeElement, end);
+    await act(async () => end.click());
+    await until(() => !page.querySelector("li"));
+    assert.equal(page.querySelector("[role=alert]"), null);
+    const { activeElement, body } = page.ownerDocument;
+    assert.ok(activeElement !== body && page.contains(activeElement), "the focus is in the dialog");
+  });
+});
+
+/** What a stub answers. */
+interface Answer {
+  status: number;
+  headers?: Record<string, string>;
+  body: unknown;
+}
+
+/** A service that answers as the test wants. */
+async function withStub(
+  answer: (request: IncomingMessage) => Answer | Promise<Answer>,
+  body: (url: string) => Promise<void>,
+) {
+  const stub = createServer(async (request, response) => {
+    const { status, headers, body } = await answer(request);
+    response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(body));
+  });
+  await new Promise<void>((listening) => stub.listen(0, "127.0.0.1", listening));
+  try {
+    await body(`http://127.0.0.1:${(stub.address() as AddressInfo).port}`);
+  } finally {
+    stub.closeAllConnections();
+    stub.close();
+  }
+}
+
+type Until = (holds: () => unknown) => Promise<void>;
+type Show = (user: number) => Promise<void>;
+type Story = (page: Element, until: Until, show: Show) => Promise<void>;
+
+async function withDialog(http: AxiosInstance, user: number, body: Story) {
   const window = new Window();
   const { document } = window as unknown as { document: Document };
   Object.assign(globalThis, { window, document, IS_REACT_ACT_ENVIRONMENT: true });
@@ -199,8 +343,9 @@ async function withDialog(http: AxiosInstance, user: number, body: (page: Elemen
     }
   };
   try {
-    await act(async () => root.render(<SessionsDialog http={http} userId={user} />));
-    await body(page, until);
+    const show = (userId: number) => act(async () => root.render(<SessionsDialog http={http} userId={userId} />));
+    await show(user);
+    await body(page, until, show);
   } finally {
     await act(async () => root.unmount());
     await window.happyDOM.close();
