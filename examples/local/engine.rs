@@ -147,7 +147,8 @@ fn key_schema(of: &Value) -> Result<Vec<KeySchemaElement>> {
     list(of, "KeySchema")?.iter().map(element).collect()
 }
 
-fn list<'v>(of: &'v Value, name: &str) -> Result<&'v Vec<Value>> {
+/// A list in template.yaml.
+pub fn list<'v>(of: &'v Value, name: &str) -> Result<&'v Vec<Value>> {
     of[name].as_sequence().ok_or_else(|| format!("template.yaml: {name} is no list").into())
 }
 

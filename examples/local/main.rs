@@ -1,11 +1,13 @@
 //! The whole service on this machine, by one command: `cargo run --example local`.
 //!
-//! An embedded DynamoDB with demo data, the function under `cargo lambda watch`, which builds it again whenever
-//! its code changes, and the panel on a port of its own. `cargo run --example local -- --help` tells the rest.
+//! An embedded DynamoDB with demo data; the function under `cargo lambda watch`, which builds it again whenever its code
+//! changes; a gateway before it, with the CORS settings of template.yaml; and the panel on a port of its own.
+//! `cargo run --example local -- --help` tells the rest.
 
 mod args;
 mod demo;
 mod engine;
+mod gateway;
 mod panel;
 mod token;
 mod watch;
@@ -21,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use args::{Command, Stack};
 use engine::{Result, Table};
+use gateway::Cors;
 use watch::Watch;
 
 /// How long the tokens on the screen are good for, in seconds.
@@ -67,7 +70,7 @@ async fn run(stack: Stack) -> Result<()> {
 async fn serve(stack: Stack) -> Result<()> {
     let engine = bind(stack.db_port, "--db-port").await?;
     let panel = bind(stack.panel_port, "--panel-port").await?;
-    drop(bind(stack.port, "--port").await?);
+    let gateway = bind(stack.port, "--port").await?;
     let cargo_lambda = watch::find_or_install().await?;
     let database = engine::serve(engine, open(stack.data.as_deref())?)?;
     let client = database.client();
@@ -78,11 +81,17 @@ async fn serve(stack: Stack) -> Result<()> {
         demo::fill(&client, engine::TABLE, &store, Utc::now()).await?;
     }
     eprintln!("DynamoDB is on {}; the function is being built", database.endpoint);
-    let mut watch = Watch::start(&cargo_lambda, &stack, &environment)?;
+    let mut watch = Watch::start(&cargo_lambda, free_port().await?, &stack, &environment)?;
     watch.ready().await?;
+    tokio::spawn(gateway::serve(gateway, watch.port(), Cors::from_template()?));
     tokio::spawn(panel::serve(panel, url(stack.port)));
     print!("{}", screen(stack.port, stack.panel_port));
     watch.ended().await
+}
+
+/// A port for the function itself, which only the gateway calls.
+async fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?.port())
 }
 
 async fn bind(port: u16, flag: &str) -> Result<TcpListener> {

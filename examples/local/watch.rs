@@ -65,11 +65,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts it in a process group of its own, so that it can be ended as a whole.
-    pub fn start(cargo_lambda: &Path, stack: &Stack, environment: &[(&str, String)]) -> Result<Self> {
+    /// Starts it on a port, in a process group of its own, so that it can be ended as a whole.
+    pub fn start(
+        cargo_lambda: &Path,
+        port: u16,
+        stack: &Stack,
+        environment: &[(&str, String)],
+    ) -> Result<Self> {
         let process = Command::new(cargo_lambda)
             .args(["lambda", "watch", "--quiet", "--features", "local", "--invoke-address", "127.0.0.1"])
-            .args(["--invoke-port", &stack.port.to_string()])
+            .args(["--invoke-port", &port.to_string()])
             .args(["--concurrency", &stack.concurrency.to_string(), "--config", RUNNER])
             .args(stack.release.then_some("--release"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -79,7 +84,12 @@ impl Watch {
             .spawn()
             .map_err(|error| format!("cannot start {}: {error}", cargo_lambda.display()))?;
         let group = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        Ok(Self { process, group, port: stack.port })
+        Ok(Self { process, group, port })
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Waits until the function answers.
