@@ -2,8 +2,6 @@
 // text, never as HTML.
 
 const PAGE = 20;
-/** The most that the service puts on a page. */
-const PAGE_MAX = 100;
 /** The most users in one summary. */
 const SUMMARY_MAX = 50;
 /** The most users whose sessions the service ends with one request. */
@@ -16,9 +14,18 @@ const $ = (id) => document.getElementById(id);
 
 /** Where the service is, and the demo tokens and users, if any. */
 let demo = { api: "", tokens: [], users: [] };
-let token = sessionStorage.getItem("token");
+/** Who is signed in: the token, and what ends the requests that were made with it. */
+let signedIn = null;
 /** Ends the requests of a view that has been left. */
 let leaving = new AbortController();
+
+/** Begins a sign-in, or with null ends one. What was asked for before is given up, and never sent with another token. */
+function become(token) {
+  signedIn?.over.abort();
+  signedIn = token ? { token, over: new AbortController() } : null;
+  if (token) sessionStorage.setItem("token", token);
+  else sessionStorage.removeItem("token");
+}
 
 // ---------------------------------------------------------------- the service
 
@@ -32,22 +39,25 @@ class Problem extends Error {
 
 /** Asks the service; waits and asks again while it answers that there are too many requests. */
 async function call(method, path, { body, signal } = {}) {
+  const { token, over } = signedIn;
+  const stop = AbortSignal.any([over.signal, ...(signal ? [signal] : [])]);
   for (const seconds of WAITS) {
     try {
-      return await send(method, path, body, signal);
+      return await send(method, path, token, body, stop);
     } catch (problem) {
       if (problem.status !== 429) throw problem;
-      await pause(problem.retryAfter || seconds, signal);
+      await pause(problem.retryAfter || seconds, stop);
     }
   }
-  return send(method, path, body, signal);
+  return send(method, path, token, body, stop);
 }
 
 function pause(seconds, signal) {
   sayBusy(`There are too many requests at the moment. Trying again in ${seconds} s…`);
   const over = new Promise((done, fail) => {
+    if (signal.aborted) fail(signal.reason);
     setTimeout(done, seconds * 1000);
-    signal?.addEventListener("abort", () => fail(signal.reason));
+    signal.addEventListener("abort", () => fail(signal.reason));
   });
   return over.finally(() => sayBusy(""));
 }
@@ -56,8 +66,7 @@ function sayBusy(text) {
   for (const node of document.querySelectorAll(".busy")) node.textContent = text;
 }
 
-async function send(method, path, json, signal) {
-  const signals = [AbortSignal.timeout(TIMEOUT), ...(signal ? [signal] : [])];
+async function send(method, path, token, json, signal) {
   const type = json && { "Content-Type": "application/json" };
   let response, text;
   try {
@@ -66,11 +75,11 @@ async function send(method, path, json, signal) {
       headers: { Authorization: `Bearer ${token}`, ...type },
       body: json && JSON.stringify(json),
       credentials: "omit",
-      signal: AbortSignal.any(signals),
+      signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT), signal]),
     });
     text = await response.text();
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (signal.aborted) throw error;
     const did = method === "GET" ? "" : " Nothing is confirmed; ending a session twice does no harm.";
     throw new Problem(`The service at ${demo.api} does not answer.${did}`);
   }
@@ -80,8 +89,19 @@ async function send(method, path, json, signal) {
   throw new Problem(detailOf(response.status, body), { ...body, status: response.status, retryAfter });
 }
 
+/** Refusals whose `detail` speaks to a developer. */
+const SAID = {
+  own_sessions: "These are your own sessions. You find them under My devices.",
+  bad_user_id: "This cannot be the ID of a user.",
+  token_malformed: "This token cannot be read. Sign in again.",
+  token_missing: "You are not signed in.",
+  sid_required: "This token does not belong to a session. Sign in again.",
+  no_current_session: "This token does not belong to a session. Sign in again.",
+};
+
 /** What the service says of a refusal; API Gateway's own answers have only a `message`. */
 function detailOf(status, body) {
+  if (SAID[body?.code]) return SAID[body.code];
   if (body?.detail) return body.detail;
   if (status === 429) return "There are too many requests at the moment. Wait a little, then try again.";
   return `The service answered ${status}${body?.message ? `: ${body.message}` : " and did not say why"}.`;
@@ -101,33 +121,15 @@ function nextPage(link) {
   return path ?? null;
 }
 
-/**
- * A page of a list and what follows it: a path to ask, or sessions that are here already.
- *
- * A gateway that does not expose the Link header (the local one does not) leaves a full page without a next one,
- * as if it were the last. So the longest page is asked for once, and what is beyond the first page kept for later.
- */
-async function firstPage(list, signal) {
-  const path = (limit) => `${list}?include_inactive=true&limit=${limit}`;
-  const page = await call("GET", path(PAGE), { signal });
-  if (page.next || page.body.length < PAGE) return { sessions: page.body, next: page.next, kept: [] };
-  const long = await call("GET", path(PAGE_MAX), { signal });
-  const [sessions, kept] = [long.body.slice(0, PAGE), long.body.slice(PAGE)];
-  return { sessions, kept, next: long.next, cut: !long.next && long.body.length === PAGE_MAX };
-}
-
-/** Goes on to a page with an ended session, or to the last one: the live sessions are in the same list. */
-async function withEnded(page, signal) {
-  while (!page.sessions.some(ended) && hasMore(page)) page = await pageAfter(page, signal);
-  return page;
-}
-
-const hasMore = ({ next, kept }) => Boolean(next) || kept.length > 0;
-
-async function pageAfter({ next, kept, cut }, signal) {
-  if (kept.length) return { sessions: kept.slice(0, PAGE), kept: kept.slice(PAGE), next, cut };
-  const page = await call("GET", next, { signal });
-  return { sessions: page.body, next: page.next, kept: [] };
+/** The next page of a list with an ended session on it, and only those; null if there is none left. */
+async function pageOfPast(path, signal) {
+  while (path) {
+    const { body, next } = await call("GET", path, { signal });
+    const sessions = body.filter((session) => !session.is_active);
+    if (sessions.length) return { sessions, next };
+    path = next;
+  }
+  return null;
 }
 
 /** How many sessions each of these users has, and when they were last active. */
@@ -160,12 +162,14 @@ function ofUser(user) {
     allLabel: "End all",
     endLabel: () => "End",
     empty: `User ${user} is not signed in anywhere.`,
+    unknown: `No session of a user with the ID ${user} is stored. Check the ID: one with a typing error looks like this too.`,
+    askOne: `End the session of user ${user} on `,
     // The service says what would end at this moment.
     wouldEnd: async () => (await call("DELETE", `${list}?dry_run=true`)).body.sessions,
     ask: (count) => `End ${sessionCount(count)} of user ${user}?`,
     confirm: (count) => `End ${sessionCount(count)}`,
     nothing: `User ${user} has no session to end.`,
-    warning: "These are signed out at once:",
+    warning: "These are signed out at once, and so is a sign-in of that very moment:",
   };
 }
 
@@ -179,18 +183,18 @@ const mine = {
   allLabel: "Sign out everywhere else",
   endLabel: (session) => (session.is_current ? "Sign out" : "End"),
   empty: "You are not signed in on any device.",
+  askOne: "End your session on ",
   wouldEnd: async () => (await call("GET", mine.list)).body.filter((session) => !session.is_current),
   ask: (count) => `Sign out on ${count === 1 ? "1 other device" : `${count} other devices`}?`,
   confirm: () => "Sign out everywhere else",
   nothing: "You are signed in only on this device.",
-  warning: "This device stays signed in. These are signed out at once:",
+  warning: "This device stays signed in. These are signed out at once, and so is a sign-in of that very moment:",
 };
 
 // ---------------------------------------------------------------- signing in
 
-function signIn(given) {
-  token = given;
-  sessionStorage.setItem("token", token);
+function signIn(token) {
+  become(token);
   route();
 }
 
@@ -198,12 +202,13 @@ function signIn(given) {
 async function demoSignIn(label) {
   try {
     await loadDemo();
-    token = demo.tokens.find((pick) => pick.label === label).token;
+    become(demo.tokens.find((pick) => pick.label === label).token);
     await call("POST", "/sessions/create", { body: { device_fingerprint: browserId() } });
   } catch (problem) {
-    return leave(problem.message);
+    if (problem instanceof Problem) leave(problem.message);
+    return;
   }
-  signIn(token);
+  route();
 }
 
 /** Tells this browser from others that call themselves the same. */
@@ -229,8 +234,7 @@ function signOut(why) {
 
 /** Forgets the token, says `why`, and stays on the page, so that the next sign-in continues there. */
 function leave(why = "") {
-  token = null;
-  sessionStorage.removeItem("token");
+  become(null);
   leaving.abort();
   closeQuestion();
   show("sign-in");
@@ -243,7 +247,7 @@ function leave(why = "") {
 /** What the token says. It decides what the page offers; the service decides who may do what. */
 function claims() {
   try {
-    const part = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const part = signedIn.token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
     const bytes = Uint8Array.from(atob(part), (character) => character.charCodeAt(0));
     return JSON.parse(new TextDecoder().decode(bytes)) ?? {};
   } catch {
@@ -272,7 +276,7 @@ function show(...ids) {
 }
 
 function route() {
-  if (!token) return leave($("sign-in-problem").textContent);
+  if (!signedIn) return leave($("sign-in-problem").textContent);
   closeQuestion();
   leaving.abort();
   leaving = new AbortController();
@@ -303,87 +307,131 @@ function decode(text = "") {
   }
 }
 
-let scope = everybody;
+/**
+ * What is open: whose sessions, what was ended here (a receipt by its id), which users are marked, how many ended
+ * sessions are shown, the answers that are drawn, and whether they are being asked for again without anybody's asking.
+ */
+let view = newView(everybody);
+
+function newView(of) {
+  return { of, endedHere: new Map(), marks: new Set(), past: 0, drawn: {}, quiet: false };
+}
 
 function open(of, sections) {
-  scope = of;
+  view = newView(of);
   show(...sections);
   document.title = `${of.title} – Sessions`;
   $("view-title").textContent = of.title;
-  $("notice").textContent = "";
+  for (const id of ["notice", "summary", "content", "history"]) $(id).replaceChildren();
+  $("end-all").hidden = $("unmarked").hidden = $("older").hidden = true;
+  $("past").hidden = of === everybody;
   $("view-title").focus();
   return refresh();
 }
 
-async function refresh() {
+/** Asks again. What is shown stays until the answer is there; `quiet` is for when nobody asked for it. */
+async function refresh({ quiet = false } = {}) {
   // An older answer must not replace a newer one.
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
-  $("end-all").hidden = $("unmarked").hidden = true;
-  $("past").hidden = scope === everybody;
-  if (scope === everybody) return showUsers(signal);
-  const [shown] = await Promise.all([showDevices(scope, signal), showHistory(scope, signal)]);
+  view.quiet = quiet;
+  if (!quiet && $("content").querySelector("li, table")) say($("summary"), "Refreshing…");
+  await (view.of === everybody ? showUsers(signal) : showSessions(view.of, signal));
+  if (!signal.aborted) view.quiet = false;
+}
+
+async function showSessions(of, signal) {
+  const past = pageOfPast(`${of.list}?include_inactive=true&limit=${PAGE}`, signal);
+  const [shown] = await Promise.all([showDevices(of, past, signal), showHistory(past, signal)]);
   // One failure is enough to read; the history's would be the same.
   if (!signal.aborted) $("past").hidden = !shown;
 }
 
+/** Somebody is back at this page, where the lists may be old by now. */
+function refreshQuietly() {
+  const atList = signedIn && !$("view").hidden && !$("dialog").open;
+  if (atList && document.visibilityState === "visible") refresh({ quiet: true });
+}
+
 async function showUsers(signal) {
-  $("summary").textContent = "";
   wait($("content"), "Loading the users…");
   await attempt($("content"), signal, async () => {
     const users = await summaries(everybody.users(), signal);
-    if (!users.length) return $("content").replaceChildren(paragraph(everybody.empty, "state"));
-    $("content").replaceChildren(usersTable(users));
-    offerMarked();
+    view.marks = new Set(users.map(({ user_id: user }) => String(user)).filter((user) => view.marks.has(user)));
+    draw($("content"), [users, [...view.marks]], () => {
+      if (users.length) $("content").replaceChildren(usersTable(users));
+      else $("content").replaceChildren(paragraph(everybody.empty, "state"));
+    });
+    if (users.length) offerMarked();
+    else say($("summary"), "");
   });
 }
 
-async function showDevices(of, signal) {
-  $("summary").textContent = "";
+/** The devices that are signed in. Returns whether there is a history to show below. */
+async function showDevices(of, past, signal) {
   wait($("content"), "Loading the devices…");
-  return attempt($("content"), signal, async () => {
+  let known = true;
+  const shown = await attempt($("content"), signal, async () => {
     const { body: sessions } = await call("GET", of.list, { signal });
+    // No session may also mean that there is no such user, and a wrong ID must not look like a signed-out user.
+    known = of.own || sessions.length > 0 || view.endedHere.size > 0 || (await past) !== null;
     const marked = !of.own || sessions.some((session) => session.is_current);
     const endable = sessions.filter((session) => !session.is_current).length;
-    $("summary").textContent = `${sessions.length === 1 ? "1 device" : `${sessions.length} devices`} signed in`;
     $("end-all").textContent = of.allLabel;
     $("end-all").hidden = !marked || !endable;
     $("unmarked").hidden = marked || !sessions.length;
     sessions.sort((a, b) => Boolean(b.is_current) - Boolean(a.is_current));
-    fill($("content"), sessions.map((session) => deviceRow(of, session)), of.empty);
+    draw($("content"), [known, sessions], () => {
+      const names = endNames(of, sessions);
+      fill($("content"), sessions.map((session, at) => deviceRow(of, session, names[at])), known ? of.empty : of.unknown);
+    });
+    say($("summary"), known ? `${sessions.length === 1 ? "1 device" : `${sessions.length} devices`} signed in` : "");
   });
+  return shown && known;
 }
 
-async function showHistory(of, signal) {
-  $("older").hidden = true;
-  $("more-note").textContent = "";
+/** What has ended: first what was ended here, because that may have a place far down, then a page after the other. */
+async function showHistory(first, signal) {
   wait($("history"), "Loading the history…");
   await attempt($("history"), signal, async () => {
-    const page = await withEnded(await firstPage(of.list, signal), signal);
-    const empty = page.cut ? `None of the newest ${PAGE_MAX} sessions has ended.` : "Nothing has ended yet.";
-    fill($("history"), page.sessions.filter(ended).map(historyRow), empty);
-    offerOlder(page, signal);
+    let page = await first;
+    const sessions = page?.sessions ?? [];
+    while (page?.next && sessions.length < view.past) {
+      page = await pageOfPast(page.next, signal);
+      sessions.push(...(page?.sessions ?? []));
+    }
+    view.past = sessions.length;
+    const here = [...view.endedHere.values()].reverse();
+    const all = [...here, ...sessions.filter(elsewhere)];
+    draw($("history"), all, () => fill($("history"), all.map(historyRow), "Nothing has ended yet."));
+    $("more-note").textContent = "";
+    $("order").textContent = here.length
+      ? "What was ended here comes first, then the newest sign-in"
+      : "Ended sessions, the newest sign-in first";
+    await lookAhead(page, signal);
   });
 }
 
-function offerOlder(page, signal) {
-  const more = hasMore(page);
-  $("older").hidden = !more;
-  $("more-note").textContent =
-    !more && page.cut ? `The gateway hides the link to sessions older than the newest ${PAGE_MAX}.` : "";
-  $("older").onclick = () => showOlder(page, signal);
+const elsewhere = ({ id }) => !view.endedHere.has(id);
+
+/** Offers what follows a page, if anything does. */
+async function lookAhead(page, signal) {
+  const ahead = page?.next ? await pageOfPast(page.next, signal) : null;
+  $("older").hidden = !ahead;
+  $("older").onclick = () => showOlder(ahead);
 }
 
-async function showOlder(page, signal) {
-  $("more-note").textContent = "Loading…";
+async function showOlder(page) {
+  const { signal } = leaving;
+  const rows = page.sessions.filter(elsewhere).map(historyRow);
+  view.past += page.sessions.length;
+  appendRows($("history"), rows);
+  rows[0]?.focus();
+  $("more-note").textContent = `${rows.length} more shown`;
+  $("older").hidden = true;
   try {
-    const after = await withEnded(await pageAfter(page, signal), signal);
-    const rows = after.sessions.filter(ended).map(historyRow);
-    offerOlder(after, signal);
-    $("more-note").textContent ||= rows.length ? `${rows.length} more shown` : "Nothing older has ended.";
-    appendRows($("history"), rows);
-    rows[0]?.focus();
+    await lookAhead(page, signal);
   } catch (problem) {
     if (signal.aborted) return;
     if (problem.status === 401) return leave(problem.message);
@@ -391,11 +439,31 @@ async function showOlder(page, signal) {
   }
 }
 
-const ended = (session) => !session.is_active;
-
+/** Shows that an answer is awaited; in the place of an older answer only once the new one is there. */
 function wait(into, text) {
-  into.setAttribute("aria-busy", "true");
+  if (!view.quiet) into.setAttribute("aria-busy", "true");
+  if (into.querySelector("li, table")) return;
   into.replaceChildren(paragraph(text, "state"));
+  delete view.drawn[into.id];
+}
+
+/** Draws an answer unless it is drawn already. The focus stays on the same control of the same row. */
+function draw(into, answer, work) {
+  const drawn = JSON.stringify(answer);
+  if (view.drawn[into.id] === drawn) return;
+  const before = into.contains(document.activeElement) ? document.activeElement : null;
+  const key = before?.closest("[data-key]")?.dataset.key;
+  work();
+  view.drawn[into.id] = drawn;
+  if (!before) return;
+  const row = into.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  const same = before.matches("[data-key]") ? row : row?.querySelector(before.localName);
+  (same ?? $("view-title")).focus();
+}
+
+/** Says it in a place that is read out, unless it stands there already. */
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 /** Does it, or says in its place why it could not be done. Returns whether it was done. */
@@ -407,7 +475,12 @@ async function attempt(into, signal, work) {
     if (signal.aborted) return false;
     if (!(problem instanceof Problem)) throw problem;
     if (problem.status === 401) leave(problem.message);
-    else into.replaceChildren(failure(problem));
+    else {
+      into.replaceChildren(failure(problem));
+      delete view.drawn[into.id];
+      say($("summary"), "");
+      $("end-all").hidden = true;
+    }
     return false;
   } finally {
     if (!signal.aborted) into.removeAttribute("aria-busy");
@@ -422,7 +495,7 @@ function failure(problem) {
   if (["own_sessions", "admin_only"].includes(problem.code)) {
     box.append(button("Open my devices", () => (location.hash = "#/mine")));
   } else if ([0, 429].includes(problem.status) || problem.status >= 500) {
-    box.append(button("Try again", refresh));
+    box.append(button("Try again", () => refresh()));
   }
   return box;
 }
@@ -456,6 +529,7 @@ function usersTable(users) {
   table.querySelector("tbody").append(...users.map(userRow));
   table.onchange = ({ target }) => {
     if (target.className === "all") for (const box of boxes()) box.checked = target.checked;
+    view.marks = new Set(boxes().flatMap(({ checked, value }) => (checked ? [value] : [])));
     offerMarked();
   };
   return table;
@@ -464,7 +538,8 @@ function usersTable(users) {
 function userRow({ user_id: user, active, last_activity: last }) {
   const row = $("user-row").content.firstElementChild.cloneNode(true);
   const [box, link] = [row.querySelector("input"), row.querySelector("a")];
-  box.value = user;
+  row.dataset.key = box.value = user;
+  box.checked = view.marks.has(box.value);
   box.setAttribute("aria-label", `Mark user ${user}`);
   link.textContent = `User ${user}`;
   link.href = placeOf(user);
@@ -474,14 +549,12 @@ function userRow({ user_id: user, active, last_activity: last }) {
 }
 
 const boxes = () => [...$("content").querySelectorAll("tbody input")];
-const marked = () => boxes().flatMap(({ checked, value }) => (checked ? [value] : []));
 
 /** Offers to end the sessions of the users who are marked. */
 function offerMarked() {
-  const [count, known] = [marked().length, boxes().length];
-  $("summary").textContent = count
-    ? `${count} of ${userCount(known)} marked`
-    : `${userCount(known)}; mark some to end their sessions`;
+  const [count, known] = [view.marks.size, boxes().length];
+  const hint = `${userCount(known)}; mark some to end their sessions`;
+  say($("summary"), count ? `${count} of ${userCount(known)} marked` : hint);
   $("end-all").hidden = !count;
   $("end-all").textContent = `End sessions of ${userCount(count)}`;
   const all = $("content").querySelector(".all");
@@ -489,7 +562,18 @@ function offerMarked() {
   all.indeterminate = count > 0 && count < known;
 }
 
-function deviceRow(of, session) {
+/** The name of each End button. Sessions that are alike are told apart by the minute of the sign-in, or the second. */
+function endNames(of, sessions) {
+  const names = (format) =>
+    sessions.map((session) => {
+      const since = format.format(new Date(session.created_at));
+      return `${of.endLabel(session)}: ${session.device_name}, ${session.ip_address}, signed in ${since}`;
+    });
+  const fine = names(exact);
+  return names(short).map((name, at, all) => (all.indexOf(name) === all.lastIndexOf(name) ? name : fine[at]));
+}
+
+function deviceRow(of, session, name) {
   const row = common("device-row", session);
   fillWhat(row.querySelector(".what"), session);
   row.querySelector(".badge").hidden = !session.is_current;
@@ -497,7 +581,7 @@ function deviceRow(of, session) {
   setTime(row.querySelector(".expires"), session.expires_at);
   const end = row.querySelector("button");
   end.textContent = of.endLabel(session);
-  end.setAttribute("aria-label", `${end.textContent}: ${session.device_name}, ${session.ip_address}`);
+  end.setAttribute("aria-label", name);
   end.onclick = () => endOne(of, session);
   return row;
 }
@@ -523,13 +607,28 @@ function historyRow(session) {
 
 function common(template, session) {
   const row = $(template).content.firstElementChild.cloneNode(true);
-  const mobile = session.device_type === "mobile";
-  row.querySelector(".icon").textContent = mobile ? "📱" : "💻";
-  row.querySelector(".icon").setAttribute("aria-label", mobile ? "Mobile" : "Computer");
+  row.dataset.key = session.id;
+  const [shape, label] = kindOf(session);
+  row.querySelector("use").setAttribute("href", `#${shape}`);
+  row.querySelector(".icon").setAttribute("aria-label", label);
   row.querySelector("bdi").textContent = session.device_name;
   row.querySelector(".ip").textContent = session.ip_address;
+  row.querySelector(".from").hidden = !hasMoved(session);
+  row.querySelector(".from").textContent = `signed in from ${session.signed_in_ip}`;
   setTime(row.querySelector(".since"), session.created_at);
   return row;
+}
+
+const hasMoved = ({ ip_address: now, signed_in_ip: then }) => Boolean(then) && then !== now;
+
+/** Which icon a device has, and what it is called. The service tells only mobile devices from others. */
+function kindOf({ device_name: name, device_type: type, browser, os }) {
+  const words = `${name} ${os}`;
+  if (/\bTV\b|tvOS|Tizen|webOS|Roku|BRAVIA/.test(words)) return ["television", "Television"];
+  if (/iPad|tablet/i.test(words)) return ["tablet", "Tablet"];
+  if (type === "mobile") return ["phone", "Phone"];
+  if (os !== "Unknown") return ["computer", "Computer"];
+  return ["app", browser === "Unknown" ? "Device" : "App"];
 }
 
 /** `who` is empty where the service does not say it: only admins see which admin it was. */
@@ -554,16 +653,29 @@ function howEnded({ end_reason: reason, ended_by: by, user_id: owner }) {
 function endOne(of, session) {
   const leaves = Boolean(session.is_current);
   ask({
-    title: leaves ? "Sign out on this device?" : ["End the session on ", chosen(session.device_name), "?"],
+    title: leaves ? "Sign out on this device?" : [of.askOne, chosen(session.device_name), "?"],
     text: leaves ? "You will have to sign in again." : "It is signed out at once.",
     confirm: leaves ? "Sign out" : "End session",
     wouldEnd: async () => [session],
     perform: async (reason) => {
-      await call("DELETE", withReason(of.one(session.id), reason));
+      const { body } = await call("DELETE", withReason(of.one(session.id), reason));
       if (leaves) return signOut("You are signed out on this device.");
-      return [chosen(session.device_name), " is signed out."];
+      view.endedHere.set(session.id, body.session);
+      const device = chosen(session.device_name);
+      return isMine(body, reason) ? [device, " is signed out."] : [device, ...endedBefore(body.session, reason)];
     },
   });
+}
+
+/** Whether the receipt is that of this request. Whoever asks twice, because an answer was lost, ended it all the same. */
+function isMine({ message, session: { ended_by: by, end_note: note } }, reason) {
+  return message !== "The session had already ended" || (String(by) === String(claims().sub) && (note ?? "") === reason);
+}
+
+function endedBefore(session, reason) {
+  const note = session.end_note ? [" (“", chosen(session.end_note), "”)"] : [];
+  const kept = reason ? " The reason that you gave is not stored." : "";
+  return [" had ended already: ", howEnded(session), ...note, ", ", timeAgo(session.ended_at), ".", kept];
 }
 
 function endAll(of) {
@@ -576,6 +688,7 @@ function endAll(of) {
     nothing: of.nothing,
     perform: async (reason) => {
       const { body } = await call("DELETE", withReason(of.all, reason));
+      for (const session of body.sessions) view.endedHere.set(session.id, session);
       const names = body.sessions.map((session) => chosen(session.device_name));
       if (!names.length) return "There was nothing left to end.";
       return [`${sessionCount(names.length)} ended: `, ...joined(names, ", "), "."];
@@ -602,6 +715,8 @@ function endMarked(users) {
     },
     item: userEnding,
     count: sessionsOf,
+    // Only how many sessions a user has is known of them.
+    parts: (list) => list.flatMap(({ user_id: user, revoked }) => Array.from({ length: revoked }, (_, at) => `${user} ${at}`)),
     fill: (count) => ({
       title: `End ${sessionCount(count)} of ${userCount(users.length)}?`,
       text: "These users are signed out at once:",
@@ -615,6 +730,7 @@ function endMarked(users) {
           sum += sessionsOf(await end(some, reason ? { reason } : {}));
           left = others;
         } catch (problem) {
+          if (!(problem instanceof Problem)) throw problem;
           sum += sessionsOf(problem.ended ?? []);
           // They come last, so that the next try reaches the others even if these fail again.
           left = [...others, ...(problem.remaining?.map(String) ?? some)];
@@ -627,6 +743,7 @@ function endMarked(users) {
           throw problem;
         }
       }
+      view.marks.clear();
       return `${sessionCount(sum)} of ${userCount(users.length)} ended.`;
     },
   });
@@ -653,6 +770,12 @@ function done(outcome) {
 
 /** Shows what will end and asks. If it fails, the dialog stays open with the reason. */
 async function ask(question) {
+  // The rows must not change under the question, or the focus could not go back to where it was.
+  if (view.quiet) {
+    leaving.abort();
+    leaving = new AbortController();
+    view.quiet = false;
+  }
   asked = question;
   describe(question);
   $("reason").value = $("dialog-problem").textContent = "";
@@ -666,14 +789,34 @@ async function ask(question) {
   // Enter must not end anything before the question has been read.
   $("cancel").focus();
   await inDialog(question, async () => {
-    const { item = ending, count = ({ length }) => length } = question;
     const list = await question.wouldEnd();
-    if (asked !== question) return;
-    const sessions = count(list);
-    if (question.fill) describe(sessions ? question.fill(sessions) : { ...question, text: question.nothing });
-    showEnding(list.map(item));
-    ready(sessions > 0);
+    if (asked === question) propose(question, list);
   });
+}
+
+/** Says what will end, and lets it be confirmed if that is anything. */
+function propose(question, list) {
+  const { item = ending, count = ({ length }) => length, parts = (all) => all.map(({ id }) => id) } = question;
+  const sessions = count(list);
+  question.proposed = new Set(parts(list));
+  question.grew = (now) => parts(now).filter((part) => !question.proposed.has(part)).length;
+  if (question.fill) describe(sessions ? question.fill(sessions) : { ...question, text: question.nothing });
+  showEnding(list.map(item));
+  ready(sessions > 0);
+}
+
+/** Whether to stop: looks again before anything ends, and asks again if it would be more than what was confirmed. */
+async function hasGrown(question) {
+  if (!question.fill) return false;
+  const now = await question.wouldEnd();
+  // Whoever closed the question meanwhile does not want it.
+  if (asked !== question || !$("dialog").open) return true;
+  const more = question.grew(now);
+  if (!more) return false;
+  propose(question, now);
+  $("cancel").focus();
+  $("dialog-text").prepend(`${more === 1 ? "1 session has" : `${more} sessions have`} begun since you looked. `);
+  return true;
 }
 
 /** Lists what will end; a list that scrolls must be reachable by keyboard. */
@@ -696,12 +839,14 @@ function describe({ title, text, confirm }) {
 }
 
 async function answer(question) {
-  question.sent = true;
   ready(false);
   $("dialog-problem").textContent = "";
   await inDialog(question, async () => {
-    const outcome = await question.perform($("reason").value.trim());
-    if (!token) return;
+    const reason = $("reason").value.trim();
+    if (await hasGrown(question)) return;
+    question.sent = true;
+    const outcome = await question.perform(reason);
+    if (!signedIn) return;
     if (asked === question) done(outcome);
     await refresh();
   });
@@ -711,6 +856,8 @@ async function inDialog(question, work) {
   try {
     await work();
   } catch (problem) {
+    // Whoever was signed in has left.
+    if (problem.name === "AbortError") return;
     if (!(problem instanceof Problem)) throw problem;
     const closed = !$("dialog").open;
     if (asked !== question || (closed && !question.sent)) return;
@@ -728,8 +875,9 @@ const ready = (is) => $("confirm").setAttribute("aria-disabled", String(!is));
 function ending(session) {
   const name = document.createElement("strong");
   name.append(chosen(session.device_name));
-  const hint = span(`${session.ip_address}, active `, "hint");
-  hint.append(timeAgo(session.last_activity));
+  const from = hasMoved(session) ? ` from ${session.signed_in_ip}` : "";
+  const hint = span(`${session.ip_address}, signed in${from} `, "hint");
+  hint.append(timeAgo(session.created_at), ", active ", timeAgo(session.last_activity));
   return item(name, hint);
 }
 
@@ -742,8 +890,9 @@ function userEnding({ user_id: user, revoked }) {
 // ---------------------------------------------------------------- times
 
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-const short = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
-const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
+// Dates as the browser's user writes them. The words around them are English.
+const short = new Intl.DateTimeFormat(navigator.languages, { dateStyle: "medium", timeStyle: "short" });
+const exact = new Intl.DateTimeFormat(navigator.languages, { dateStyle: "medium", timeStyle: "long" });
 /** Whether all times are shown to the second, as the button asks. */
 let exactTimes = false;
 
@@ -814,6 +963,14 @@ function item(...children) {
   return node;
 }
 
+/** A tab that the browser opens by itself does not get the token; one that the page opens does. */
+function openBeside(event) {
+  const link = event.target.closest("a[href^='#/']");
+  if (!link || !(event.ctrlKey || event.metaKey || event.button === 1)) return;
+  event.preventDefault();
+  window.open(link.href);
+}
+
 /** A key that is held down must not press one button after the other. */
 function ignoreHeldEnter(event) {
   if (event.repeat && event.key === "Enter" && event.target.localName !== "textarea") event.preventDefault();
@@ -848,10 +1005,14 @@ async function start() {
     refresh();
   };
   $("exact").onclick = toggleExact;
-  $("end-all").onclick = () => (scope === everybody ? endMarked(marked()) : endAll(scope));
+  $("end-all").onclick = () => (view.of === everybody ? endMarked([...view.marks]) : endAll(view.of));
   $("cancel").onclick = () => $("dialog").close();
   addEventListener("hashchange", route);
   addEventListener("keydown", ignoreHeldEnter);
+  addEventListener("click", openBeside);
+  addEventListener("auxclick", openBeside);
+  addEventListener("focus", refreshQuietly);
+  document.addEventListener("visibilitychange", refreshQuietly);
   setInterval(updateTimes, 30_000);
   try {
     await loadDemo();
@@ -859,6 +1020,7 @@ async function start() {
     return leave(problem.message);
   }
   offerDemo();
+  become(sessionStorage.getItem("token"));
   route();
 }
 
