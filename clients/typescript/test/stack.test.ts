@@ -53,6 +53,7 @@ test("many users are summed up and ended, as many as there are", async () => {
   const summary = await admin().summary(users);
   assert.equal(summary.length, 122);
   assert.deepEqual([summary[0]?.active, summary[1]?.active, summary[121]?.active], [1, 0, 1]);
+  assert.deepEqual([summary[0]?.known, summary[1]?.known], [true, false]);
   const would = await admin().previewEndUsers([404, 405]);
   assert.deepEqual(would.map(({ revoked }) => revoked), [1, 1]);
   const ended = await admin().endUsers(users);

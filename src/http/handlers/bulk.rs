@@ -36,6 +36,8 @@ const READS_AT_ONCE: usize = IDLE_CONNECTIONS;
 #[derive(Debug, Serialize)]
 struct SummaryView {
     user_id: UserId,
+    /// Whether anything is stored of this user. A mistyped id has no sessions either.
+    known: bool,
     active: usize,
     /// The latest activity of a live session; `None` without one.
     last_activity: Option<String>,
@@ -150,7 +152,7 @@ pub async fn summary(app: &App, request: &RequestContext<'_>) -> Result<Answer, 
     let summaries = users.into_iter().zip(&sessions).map(|(user_id, sessions)| {
         let live = || sessions.live(request.now, app.policy());
         let last_activity = live().map(|session| session.last_activity).max().map(rfc3339);
-        SummaryView { user_id, active: live().count(), last_activity }
+        SummaryView { user_id, known: sessions.is_known(), active: live().count(), last_activity }
     });
     Answer::ok(&summaries.collect::<Vec<_>>())
 }
