@@ -155,6 +155,7 @@ const everybody = {
 function ofUser(user) {
   const list = `/sessions/user/${encodeURIComponent(user)}`;
   return {
+    user,
     title: `User ${user}`,
     list,
     one: (id) => `${list}/session/${encodeURIComponent(id)}`,
@@ -162,7 +163,8 @@ function ofUser(user) {
     allLabel: "End all",
     endLabel: () => "End",
     empty: `User ${user} is not signed in anywhere.`,
-    unknown: `No session of a user with the ID ${user} is stored. Check the ID: one with a typing error looks like this too.`,
+    registered: `User ${user} is known, but no session of theirs is stored.`,
+    unknown: `No user with the ID ${user} is known here, and no session is stored. Check the ID.`,
     askOne: `End the session of user ${user} on `,
     // The service says what would end at this moment.
     wouldEnd: async () => (await call("DELETE", `${list}?dry_run=true`)).body.sessions,
@@ -382,13 +384,20 @@ async function showDevices(of, past, signal) {
     $("end-all").hidden = !marked || !endable;
     $("unmarked").hidden = marked || !sessions.length;
     sessions.sort((a, b) => Boolean(b.is_current) - Boolean(a.is_current));
-    draw($("content"), [known, sessions], () => {
+    const empty = known ? of.empty : await nothingStored(of, signal);
+    draw($("content"), [empty, sessions], () => {
       const names = endNames(of, sessions);
-      fill($("content"), sessions.map((session, at) => deviceRow(of, session, names[at])), known ? of.empty : of.unknown);
+      fill($("content"), sessions.map((session, at) => deviceRow(of, session, names[at])), empty);
     });
     say($("summary"), known ? `${sessions.length === 1 ? "1 device" : `${sessions.length} devices`} signed in` : "");
   });
   return shown && known;
+}
+
+/** What to say of a user of whom no session is stored, neither a live one nor one that has ended. */
+async function nothingStored({ user, registered, unknown }, signal) {
+  const [{ known }] = await summaries([user], signal);
+  return known ? registered : unknown;
 }
 
 /** What has ended: first what was ended here, because that may have a place far down, then a page after the other. */
@@ -535,7 +544,7 @@ function usersTable(users) {
   return table;
 }
 
-function userRow({ user_id: user, active, last_activity: last }) {
+function userRow({ user_id: user, known, active, last_activity: last }) {
   const row = $("user-row").content.firstElementChild.cloneNode(true);
   const [box, link] = [row.querySelector("input"), row.querySelector("a")];
   row.dataset.key = box.value = user;
@@ -543,7 +552,7 @@ function userRow({ user_id: user, active, last_activity: last }) {
   box.setAttribute("aria-label", `Mark user ${user}`);
   link.textContent = `User ${user}`;
   link.href = placeOf(user);
-  row.querySelector(".active").textContent = active;
+  row.querySelector(".active").textContent = known ? active : "unknown ID";
   if (last) row.querySelector(".last").replaceChildren(timeAgo(last));
   return row;
 }

@@ -164,7 +164,7 @@ const admin = token("1", "--role", "admin");
 await page.route(`${PANEL}/demo.json`, async (route) => {
   const response = await route.fetch();
   const demo = await response.json();
-  await route.fulfill({ response, json: { ...demo, users: [...demo.users, "83", "84"] } });
+  await route.fulfill({ response, json: { ...demo, users: [...demo.users, "83", "84", "heidi"] } });
 });
 
 const liveOf = async (user) =>
@@ -209,11 +209,12 @@ try {
   await step("an admin picks a user and sees every device", async () => {
     await page.getByRole("button", { name: "User 1, the admin" }).click();
     await focused("#user");
-    await see("4 users; mark some to end their sessions");
+    await see("5 users; mark some to end their sessions");
     const row = page.getByRole("row", { name: "User 74" });
     const [mark, count, last] = await row.getByRole("cell").allInnerTexts();
     assert.deepEqual([mark, count], ["", "3"]);
     assert.match(last, MINUTES_AGO);
+    assert.equal(await page.getByRole("row", { name: "User heidi" }).locator(".active").innerText(), "unknown ID");
     await pictures("users");
     await page.getByRole("link", { name: "User 74" }).click();
     await rows(devices(), 3);
@@ -248,7 +249,7 @@ try {
     await page.reload();
     await rows(devices(), 3);
     await showUser("75");
-    await see("No session of a user with the ID 75 is stored.");
+    await see("User 75 is known, but no session of theirs is stored.");
     await picture("empty");
     await page.goBack();
     await rows(devices(), 3);
@@ -319,7 +320,7 @@ try {
 
   await step("a wrong ID does not look like a signed-out user", async () => {
     await showUser("grace");
-    await see("No session of a user with the ID grace is stored. Check the ID", page.locator("#content"));
+    await see("No user with the ID grace is known here, and no session is stored. Check the ID.", page.locator("#content"));
     assert.doesNotMatch(await text("#view"), /signed in|signed out|has ended/);
     await accessible();
     await showUser("74");
@@ -511,11 +512,11 @@ try {
     for (const user of ["83", "83", "84"]) await signIn(user, "iphone");
     await page.getByRole("link", { name: "Users" }).click();
     await focused("#user");
-    await see("4 users; mark some to end their sessions");
+    await see("5 users; mark some to end their sessions");
     assert.ok(!(await page.locator("#end-all").isVisible()), "nobody is marked");
     await page.getByLabel("Mark all users").check();
-    await see("4 of 4 users marked");
-    await page.getByLabel("Mark user 74").uncheck();
+    await see("5 of 5 users marked");
+    for (const user of ["74", "heidi"]) await page.getByLabel(`Mark user ${user}`).uncheck();
     assert.ok(await page.getByLabel("Mark all users").evaluate((box) => box.indeterminate));
     await pictures("users-marked");
     await press("End sessions of 3 users");
@@ -565,7 +566,7 @@ try {
     await see("Refreshing…");
     assert.ok(await page.getByLabel("Mark user 83").isChecked(), "the page is not blank meanwhile");
     go();
-    await see("1 of 4 users marked");
+    await see("1 of 5 users marked");
     await page.unroute(`${API}/**`, hold);
     await signIn("84", "iphone");
     await page.getByLabel("Mark user 83").focus();
