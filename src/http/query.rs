@@ -86,10 +86,11 @@ impl<'r> Query<'r> {
         }
     }
 
-    /// The users that `user_id` names, from 1 to `max`.
+    /// The users that `user_id` names, from 1 to `max`. Axios writes `user_id[]` for a list.
     pub fn users(&self, max: usize) -> Result<Vec<UserId>, Problem> {
         let name = "user_id";
-        let texts = self.0.and_then(|query| query.all(name)).unwrap_or_default();
+        let named = |name| self.0.and_then(|query| query.all(name)).unwrap_or_default();
+        let texts = [named(name), named("user_id[]")].concat();
         if !(1..=max).contains(&texts.len()) {
             let expected = format!("must be given 1 to {max} times");
             return Err(Problem::bad_field(Code::BadParameter, name, expected));

@@ -44,13 +44,26 @@ async fn a_summary_has_the_numbers_of_each_user_in_the_order_asked() {
     let target = "/sessions/summary?user_id=76&user_id=75&user_id=1&user_id=74&user_id=auth0%7Cab&user_id=75";
     for token in [admin_token(), service_token()] {
         let none = |id: Value| json!({"user_id": id, "known": false, "active": 0, "last_activity": null});
-        let of_75 = json!({"user_id": 75, "known": true, "active": 1, "last_activity": "2040-01-01T00:00:03.000Z"});
-        let of_74 = json!({"user_id": 74, "known": true, "active": 2, "last_activity": "2040-01-01T00:00:02.000Z"});
+        let of_75 =
+            json!({"user_id": 75, "known": true, "active": 1, "last_activity": "2040-01-01T00:00:03.000Z"});
+        let of_74 =
+            json!({"user_id": 74, "known": true, "active": 2, "last_activity": "2040-01-01T00:00:02.000Z"});
         let expected = json!([none(76.into()), of_75, none(1.into()), of_74, none("auth0|ab".into()), of_75]);
         assert_eq!(*service.get(target, &token).await.ok(), expected);
     }
     let lines = log.take_events("summary_viewed");
     assert_eq!((&lines[0]["actor"], &lines[0]["user_ids"]), (&json!("1"), &json!("76 75 1 74 auth0|ab 75")));
+}
+
+#[tokio::test]
+async fn a_summary_takes_the_list_that_axios_writes() {
+    let service = scene().await;
+    let plain = service.get("/sessions/summary?user_id=74&user_id=75", &admin_token()).await;
+    for target in
+        ["/sessions/summary?user_id[]=74&user_id[]=75", "/sessions/summary?user_id%5B%5D=74&user_id%5B%5D=75"]
+    {
+        assert_eq!(service.get(target, &admin_token()).await.ok(), plain.ok());
+    }
 }
 
 #[tokio::test]
