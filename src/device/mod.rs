@@ -3,17 +3,20 @@
 //! Client hints (<https://wicg.github.io/ua-client-hints/>) win over the user agent, because Chromium freezes the user
 //! agent: it says Windows 10 on Windows 11.
 
-use percent_encoding::percent_decode_str;
-use woothee::parser::{Parser, WootheeResult};
+mod agent;
+#[cfg(test)]
+mod agents;
+mod hints;
+mod names;
+
+use agent::Agent;
+use names::Place;
 
 use crate::session::{Device, DeviceType};
 use crate::text;
 
 /// The longest text about a device, in characters.
 const WORDS_MAX: usize = 100;
-
-/// How the user agent of every browser begins.
-const BROWSER_PREFIX: &str = "Mozilla/";
 
 /// The headers of a request that describe its device. A header that is absent is `None`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,12 +47,12 @@ pub struct ReportedDevice<'a> {
 impl<'a> ReportedDevice<'a> {
     /// The name, when it is the start of a user agent.
     fn user_agent(&self) -> Option<&'a str> {
-        self.name.filter(|name| name.starts_with(BROWSER_PREFIX))
+        self.name.filter(|name| agent::is_browser(name))
     }
 
     /// The name, when somebody chose it.
     fn chosen_name(&self) -> Option<String> {
-        words(self.name.filter(|name| !name.starts_with(BROWSER_PREFIX)))
+        words(self.name.filter(|name| !agent::is_browser(name)))
     }
 }
 
@@ -70,21 +73,24 @@ pub struct DetectedDevice {
 /// user agent first: every request has one, while hints come late, over HTTPS only, and not through every proxy. So
 /// Brave, which only its hints name, is of the family Chrome with and without them.
 pub fn detect(hints: &ClientHints<'_>, reported: &ReportedDevice<'_>) -> DetectedDevice {
-    let agent = Agent::parse(hints.user_agent).or_else(|| Agent::parse(reported.user_agent()));
-    let agent = agent.as_ref();
-    let (hinted_browser, hinted_os) = (hinted_browser(hints), hinted_os(hints));
-    let (agent_browser, agent_os) = (agent.and_then(Agent::browser), agent.and_then(Agent::os));
-    let app = product(hints.user_agent);
+    let sent = hints.user_agent.map(Agent::new);
+    let agents = [sent, reported.user_agent().map(Agent::new)];
+    let agent = agents.into_iter().flatten().find(Agent::names_anything);
+    let app = sent.and_then(|agent| agent.app());
+    let names = |agent: Agent<'_>| (agent.browser(), agent.engine());
+    let (own, engine) = agent.map(names).unwrap_or_default();
+    let place = agent.and_then(|agent| agent.place);
 
-    let browser_family = agent_browser.clone().or_else(|| hinted_browser.clone()).or_else(|| app.clone());
-    let platform_family = agent_os.clone().or_else(|| hinted_os.clone());
-    let browser = hinted_browser.or(agent_browser);
+    let browser = hints.browser().or(own.clone()).or_else(|| hints.engine()).or(engine.clone());
+    let family = own.or(engine).or_else(|| browser.clone()).or_else(|| app.clone());
+    let (browser, app) =
+        if browser.as_deref() == Some(names::APP) { (None, browser) } else { (browser, app) };
     // The name that an app reports says more than the name of the app, and less than a browser.
     let chosen = if browser.is_none() { reported.chosen_name() } else { None };
     let browser = browser.or_else(|| words(reported.browser)).or(app);
-    let os = hinted_os.or(agent_os);
-    let place = agent.and_then(Agent::handheld).or_else(|| os.clone());
-    let name = chosen.or_else(|| words(name(browser.as_deref(), place.as_deref()).as_deref()));
+    let os = os(place, hints.os());
+    let name = chosen.or_else(|| name(browser.as_deref(), place, os.as_deref()));
+    let platform = place.map(|place| place.os).or(os.as_deref()).and_then(family_of_platform);
     DetectedDevice {
         device: Device {
             name: name.unwrap_or_else(|| "Unknown device".into()),
@@ -92,29 +98,43 @@ pub fn detect(hints: &ClientHints<'_>, reported: &ReportedDevice<'_>) -> Detecte
             browser: browser.unwrap_or_else(|| "Unknown".into()),
             os: os.unwrap_or_else(|| "Unknown".into()),
         },
-        browser_family: browser_family.and_then(|browser| without_version(&browser)),
-        platform_family: platform_family.and_then(|platform| family_of_platform(&platform)),
+        browser_family: family.and_then(|browser| agent::without_version(&browser)),
+        platform_family: platform,
     }
 }
 
-fn name(browser: Option<&str>, place: Option<&str>) -> Option<String> {
-    match (browser, place) {
-        (Some(browser), Some(place)) => Some(format!("{browser} on {place}")),
-        (Some(browser), None) => Some(browser.to_owned()),
-        (None, Some(place)) => Some(format!("Unknown browser on {place}")),
-        (None, None) => None,
-    }
+/// The system as the user agent says it, with the version of the hints: user agents name an old one for ever.
+fn os(place: Option<Place>, hinted: Option<String>) -> Option<String> {
+    let Some(place) = place else { return hinted };
+    let is_newer = |hinted: &String| {
+        let family = family_of_platform(hinted);
+        family == family_of_platform(place.os) && family.as_ref() != Some(hinted)
+    };
+    hinted.filter(is_newer).or_else(|| Some(place.os.to_owned()))
+}
+
+fn name(browser: Option<&str>, place: Option<Place>, os: Option<&str>) -> Option<String> {
+    let place =
+        place.map(|place| place.name).filter(|name| place.is_some_and(|place| *name != place.os)).or(os);
+    let name = match (browser, place) {
+        (Some(names::BUILT_IN), Some(place)) => place.to_owned(),
+        (Some(browser), Some(place)) => format!("{browser} on {place}"),
+        (Some(browser), None) => browser.to_owned(),
+        (None, Some(place)) => format!("Unknown browser on {place}"),
+        (None, None) => return None,
+    };
+    words(Some(&name))
 }
 
 /// The hint `?0` decides only where there is no user agent: a tablet sends it too.
-fn kind(hints: &ClientHints<'_>, agent: Option<&Agent<'_>>, reported: &ReportedDevice<'_>) -> DeviceType {
-    match (hints.mobile, agent) {
-        (Some("?1"), _) => DeviceType::Mobile,
-        (_, Some(agent)) => agent.kind(),
-        (Some("?0"), None) => DeviceType::Web,
-        (_, None) if reported.kind == Some("mobile") => DeviceType::Mobile,
-        (_, None) => DeviceType::Web,
-    }
+fn kind(hints: &ClientHints<'_>, agent: Option<Agent<'_>>, reported: &ReportedDevice<'_>) -> DeviceType {
+    let is_mobile = match (hints.mobile, agent) {
+        (Some("?1"), _) => true,
+        (_, Some(agent)) => agent.is_mobile(),
+        (Some("?0"), None) => false,
+        (_, None) => reported.kind == Some("mobile"),
+    };
+    if is_mobile { DeviceType::Mobile } else { DeviceType::Web }
 }
 
 /// The visible part of a client's text; `None` when nothing is left.
@@ -122,129 +142,12 @@ fn words(text: Option<&str>) -> Option<String> {
     Some(text::clean(text?, WORDS_MAX)).filter(|words| !words.is_empty())
 }
 
-/// The first product of a user agent (RFC 9110, section 10.1.5), which names an app or a tool: "okhttp" of
-/// "okhttp/4.12.0". Browsers all call themselves Mozilla. Apps on Apple's systems percent-encode their name.
-fn product(user_agent: Option<&str>) -> Option<String> {
-    let agent = user_agent.filter(|agent| !agent.starts_with(BROWSER_PREFIX))?;
-    let product = agent.split(['/', '(']).next()?;
-    let product = words(Some(&percent_decode_str(product).decode_utf8_lossy()))?;
-    without_version(&product).filter(|product| product.contains(char::is_alphabetic))
-}
-
-/// The words of a name before the first that is a version.
-fn without_version(name: &str) -> Option<String> {
-    let separators = [' ', '-', '_'];
-    let words =
-        name.split_inclusive(separators).take_while(|word| !is_version(word.trim_end_matches(separators)));
-    let name = words.collect::<String>();
-    Some(name.trim_end_matches(separators).to_owned()).filter(|name| !name.is_empty())
-}
-
-/// Whether a word is digits, or digits and a dot and more, with or without a `v` before them.
-fn is_version(word: &str) -> bool {
-    let number = word.trim_start_matches(['v', 'V']);
-    let rest = number.trim_start_matches(|c: char| c.is_ascii_digit());
-    rest.len() < number.len() && (rest.is_empty() || rest.starts_with('.'))
-}
-
 /// Windows has versions that are no numbers, such as Vista.
 fn family_of_platform(platform: &str) -> Option<String> {
     match platform.strip_prefix("Windows ") {
         Some(version) if !version.starts_with("Phone") => Some("Windows".into()),
-        _ => without_version(platform),
+        _ => agent::without_version(platform),
     }
-}
-
-/// A user agent that names a browser or a system.
-struct Agent<'a> {
-    text: &'a str,
-    known: WootheeResult<'a>,
-}
-
-impl<'a> Agent<'a> {
-    fn parse(user_agent: Option<&'a str>) -> Option<Self> {
-        let text = user_agent?;
-        let agent = Self { text, known: Parser::new().parse(text).unwrap_or_default() };
-        (agent.browser().is_some() || agent.os().is_some()).then_some(agent)
-    }
-
-    fn browser(&self) -> Option<String> {
-        match self.known.name {
-            "UNKNOWN" | "" => None,
-            // What woothee says of many tools. The user agent itself names the tool.
-            "HTTP Library" | "misc crawler" | "RSSReader" => None,
-            "SamsungBrowser" => Some("Samsung Internet".into()),
-            name => words(Some(name)),
-        }
-    }
-
-    fn os(&self) -> Option<String> {
-        match self.known.os {
-            "UNKNOWN" | "" => self.written_os().map(Into::into),
-            // What woothee says of a Windows whose version it does not know.
-            "Windows UNKNOWN Ver" => Some("Windows".into()),
-            "Mac OSX" => Some("macOS".into()),
-            "iPhone" | "iPod" => Some("iOS".into()),
-            "iPad" => Some("iPadOS".into()),
-            os => words(Some(os)),
-        }
-    }
-
-    /// The system that an app writes by its name, such as "(build 7; iOS 17.0)", which woothee does not read.
-    fn written_os(&self) -> Option<&'static str> {
-        let is_written =
-            |os: &&str| self.text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == *os);
-        ["iPadOS", "iOS", "macOS", "Windows"].into_iter().find(is_written)
-    }
-
-    /// The name of a phone or tablet that people know better than its system.
-    fn handheld(&self) -> Option<String> {
-        matches!(self.known.os, "iPhone" | "iPod" | "iPad").then(|| self.known.os.into())
-    }
-
-    fn kind(&self) -> DeviceType {
-        match (self.known.category, self.written_os()) {
-            ("smartphone" | "mobilephone", _) | ("UNKNOWN" | "", Some("iOS" | "iPadOS")) => {
-                DeviceType::Mobile
-            }
-            _ => DeviceType::Web,
-        }
-    }
-}
-
-/// The brand that a user would name. The list also holds the engine, and a made-up brand ("Not A;Brand") that tests
-/// whether parsers skip unknown names.
-fn hinted_browser(hints: &ClientHints<'_>) -> Option<String> {
-    let brands = || quoted(hints.brands).filter(|brand| !brand.contains("Not") && !brand.contains("Brand"));
-    let brand = brands().find(|brand| *brand != "Chromium").or_else(|| brands().next())?;
-    words(Some(match brand {
-        "Google Chrome" => "Chrome",
-        "Microsoft Edge" => "Edge",
-        other => other,
-    }))
-}
-
-/// The quoted names of a brand list. The version after each name is quoted too, and is skipped.
-fn quoted(list: Option<&str>) -> impl Iterator<Item = &str> {
-    list.unwrap_or_default().split('"').skip(1).step_by(4)
-}
-
-fn hinted_os(hints: &ClientHints<'_>) -> Option<String> {
-    let unquote = |text: Option<&str>| words(text.map(|text| text.trim_matches('"')));
-    let platform = unquote(hints.platform).filter(|platform| platform != "Unknown")?;
-    let version = unquote(hints.platform_version).and_then(|version| major(&version));
-    Some(match (platform.as_str(), version) {
-        ("Windows", Some(13..)) => "Windows 11".into(),
-        ("Windows", _) => "Windows 10".into(),
-        ("Chrome OS" | "Chromium OS", _) => "ChromeOS".into(),
-        _ => platform,
-    })
-}
-
-/// Microsoft's table: 1 to 10 is Windows 10, 13 and later Windows 11
-/// (<https://learn.microsoft.com/microsoft-edge/web-platform/how-to-detect-win11>).
-fn major(version: &str) -> Option<u32> {
-    version.split('.').next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -396,9 +299,64 @@ mod tests {
         assert_eq!(device_of(&google, &ReportedDevice::default()).browser, "Chrome");
         let chromium = ClientHints { brands: Some(r#""Chromium";v="148", "Not A(Brand";v="8""#), ..hints };
         assert_eq!(device_of(&chromium, &ReportedDevice::default()).browser, "Chromium");
-        let phone = ClientHints { platform: Some("\"Android\""), mobile: Some("?1"), ..google };
+        let phone = ClientHints {
+            user_agent: Some(
+                "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Safari/537.36",
+            ),
+            platform: Some("\"Android\""),
+            mobile: Some("?1"),
+            ..google
+        };
         let device = device_of(&phone, &ReportedDevice::default());
         assert_eq!((device.name.as_str(), device.kind), ("Chrome on Android", DeviceType::Mobile));
+    }
+
+    /// Hints name the newest version of a system, and browsers that hide in the user agent. They do not know the device:
+    /// an Xbox is Windows for them.
+    #[test]
+    fn client_hints_and_the_user_agent_complete_each_other() {
+        let chrome = |system: &str, own: &str| {
+            format!(
+                "Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) {own} Chrome/148.0.0.0 Safari/537.36"
+            )
+        };
+        let (mac, windows) = ("Macintosh; Intel Mac OS X 10_15_7", "Windows NT 10.0; Win64; x64");
+        let cases = [
+            (chrome(mac, ""), "Google Chrome", "macOS", "26.1.0", "Chrome on macOS 26"),
+            (chrome(mac, ""), "Google Chrome", "macOS", "", "Chrome on macOS"),
+            (chrome(windows, ""), "Brave", "Windows", "19.0.0", "Brave on Windows 11"),
+            (chrome(windows, ""), "DuckDuckGo", "Windows", "10.0.0", "DuckDuckGo on Windows 10"),
+            (chrome(windows, "Slack/4.40.126"), "Chromium", "Windows", "19.0.0", "Slack on Windows 11"),
+            (chrome(windows, ""), "Microsoft Edge WebView2", "Windows", "19.0.0", "App on Windows 11"),
+            (chrome("Windows NT 6.1", ""), "Google Chrome", "Windows", "0.1.0", "Chrome on Windows 7"),
+            (
+                chrome("Windows NT 10.0; Xbox; Xbox One", ""),
+                "Brave",
+                "Windows",
+                "10.0.0",
+                "Brave on Xbox One",
+            ),
+            (chrome("X11; Ubuntu; Linux x86_64", ""), "Google Chrome", "Linux", "6.8.0", "Chrome on Ubuntu"),
+            (
+                chrome("Linux; Android 10; K", ""),
+                "HuaweiBrowser",
+                "Android",
+                "12.0.0",
+                "Huawei Browser on Android",
+            ),
+        ];
+        for (user_agent, brand, platform, version, name) in cases {
+            let brands = format!(r#""Not;A=Brand";v="99", "{brand}";v="148", "Chromium";v="148""#);
+            let quoted = |text| format!("\"{text}\"");
+            let (platform, version) = (quoted(platform), quoted(version));
+            let hints = ClientHints {
+                brands: Some(&brands),
+                platform: Some(&platform),
+                platform_version: Some(&version),
+                ..by_agent(&user_agent)
+            };
+            assert_eq!(device_of(&hints, &ReportedDevice::default()).name, name, "{user_agent} {brand}");
+        }
     }
 
     #[test]
@@ -477,7 +435,7 @@ mod tests {
             ("MyApp/1.0 (iPad; iPadOS 17.0)", "MyApp on iPad", Mobile),
             ("MyApp/1.0 (Linux; Android 14)", "MyApp on Android", Mobile),
             ("MyApp/1.0 (Windows NT 10.0; Win64)", "MyApp on Windows 10", Web),
-            ("MyApp/1.0 (Windows 11)", "MyApp on Windows", Web),
+            ("MyApp/1.0 (Windows 11)", "MyApp on Windows 11", Web),
         ];
         for (user_agent, name, kind) in cases {
             let device = named(user_agent);
@@ -491,6 +449,9 @@ mod tests {
         for user_agent in ["okhttp/4.12.0", "MyApp/1 CFNetwork/1490 Darwin/23", ""] {
             assert_eq!(device_of(&by_agent(user_agent), &reported).name, "Anna's iPhone", "{user_agent}");
         }
+        let web_view = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148";
+        assert_eq!(named(web_view).0, "App on iPhone");
+        assert_eq!(device_of(&by_agent(web_view), &reported).name, "Anna's iPhone");
         let android = ClientHints { platform: Some("\"Android\""), ..ClientHints::default() };
         assert_eq!(device_of(&android, &reported).name, "Anna's iPhone");
         let start_of_an_agent = ReportedDevice { name: Some(WINDOWS), ..ReportedDevice::default() };
