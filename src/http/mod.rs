@@ -3,6 +3,7 @@
 pub mod access;
 mod answer;
 mod app;
+pub mod edge;
 pub mod endpoint;
 mod event;
 mod gateway;
