@@ -31,7 +31,7 @@ impl<'a> Agent<'a> {
         self.place.is_some() || self.browser().is_some() || self.engine().is_some()
     }
 
-    /// Whether it is in a hand. Televisions name the engines of phones.
+    /// Whether it is a phone, a tablet or worn. Televisions name the engines of phones too.
     pub fn is_mobile(&self) -> bool {
         match self.place {
             Some(place) => place.is_mobile || !place.is_appliance && self.text.contains("Mobile"),
@@ -63,7 +63,7 @@ impl<'a> Agent<'a> {
     /// The app or tool whose user agent is not that of a browser: "okhttp" of `okhttp/4.12.0`. Apps on Apple's systems
     /// percent-encode their name.
     pub fn app(&self) -> Option<String> {
-        let product = if is_browser(self.text) { "" } else { self.text.split(['/', '(']).next()? };
+        let product = if is_browser(self.text) { "" } else { self.text.split(['/', '(', '[']).next()? };
         let product = words(Some(&percent_decode_str(product).decode_utf8_lossy()))?;
         without_version(&product).filter(|product| product.contains(char::is_alphabetic))
     }

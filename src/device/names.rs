@@ -105,6 +105,8 @@ pub(super) const PARTS: &[&str] = &[
     "CentOS",
     "Linux",
     "openSUSE",
+    "SUSE",
+    "WebKitGTK+",
     "HMSCore",
     "KAIOS",
 ];
@@ -155,7 +157,7 @@ pub(super) struct Place {
     pub os: &'static str,
     /// What people call it: "iPad". Most often it is the system.
     pub name: &'static str,
-    /// Whether it is one for hands.
+    /// Whether it is a phone, a tablet or worn.
     pub is_mobile: bool,
     /// Whether it is a console or a television, whose browser nobody has chosen.
     pub is_appliance: bool,
@@ -181,7 +183,7 @@ pub(super) fn place(agent: &str) -> Option<Place> {
     find(CONSOLES).or_else(|| television(agent)).or_else(|| find(SYSTEMS))
 }
 
-/// Consoles, and other things with a screen of their own that are no televisions.
+/// Consoles, and other things with a screen that are no televisions.
 const CONSOLES: &[(&[&str], Place)] = &[
     (&["PlayStation 5"], appliance("PlayStation", "PlayStation 5")),
     (&["PlayStation 4"], appliance("PlayStation", "PlayStation 4")),
