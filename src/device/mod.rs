@@ -1,7 +1,6 @@
 //! Names devices: it turns the headers of a browser into the words that an admin reads.
 //!
-//! Client hints (<https://wicg.github.io/ua-client-hints/>) win over the user agent, because Chromium freezes the user
-//! agent: it says Windows 10 on Windows 11.
+//! The user agent says where something runs, and client hints say it in more detail. What both are called is in tables.
 
 mod agent;
 #[cfg(test)]
@@ -81,10 +80,13 @@ pub fn detect(hints: &ClientHints<'_>, reported: &ReportedDevice<'_>) -> Detecte
     let (own, engine) = agent.map(names).unwrap_or_default();
     let place = agent.and_then(|agent| agent.place);
 
-    let browser = hints.browser().or(own.clone()).or_else(|| hints.engine()).or(engine.clone());
+    let browsers = [hints.browser(), own.clone(), hints.engine(), engine.clone()];
+    let browser = browsers.into_iter().flatten().next();
     let family = own.or(engine).or_else(|| browser.clone()).or_else(|| app.clone());
-    let (browser, app) =
-        if browser.as_deref() == Some(names::APP) { (None, browser) } else { (browser, app) };
+    let (browser, app) = match browser {
+        Some(name) if name == names::APP => (None, Some(name)),
+        browser => (browser, app),
+    };
     // The name that an app reports says more than the name of the app, and less than a browser.
     let chosen = if browser.is_none() { reported.chosen_name() } else { None };
     let browser = browser.or_else(|| words(reported.browser)).or(app);
@@ -114,8 +116,7 @@ fn os(place: Option<Place>, hinted: Option<String>) -> Option<String> {
 }
 
 fn name(browser: Option<&str>, place: Option<Place>, os: Option<&str>) -> Option<String> {
-    let place =
-        place.map(|place| place.name).filter(|name| place.is_some_and(|place| *name != place.os)).or(os);
+    let place = place.filter(|place| place.name != place.os).map(|place| place.name).or(os);
     let name = match (browser, place) {
         (Some(names::BUILT_IN), Some(place)) => place.to_owned(),
         (Some(browser), Some(place)) => format!("{browser} on {place}"),

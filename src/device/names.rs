@@ -65,8 +65,8 @@ pub(super) const BROWSERS: &[(&str, &str)] = &[
     ("Ecosia", "Ecosia"),
     ("Epiphany", "GNOME Web"),
     ("coc_coc_browser/", "Cốc Cốc"),
-    ("360SE", "360 Browser"),
-    ("QIHU", "360 Browser"),
+    ("360SE", "Qihoo 360"),
+    ("QIHU", "Qihoo 360"),
     ("MetaSr", "Sogou Browser"),
     ("LBBROWSER", "Cheetah Browser"),
     ("PaleMoon/", "Pale Moon"),
@@ -301,6 +301,7 @@ fn television(agent: &str) -> Option<Place> {
     is_television.then(|| appliance(first(TELEVISION_SYSTEMS), first(TELEVISION_MAKERS)))
 }
 
+/// The systems of computers, phones and what is worn.
 const SYSTEMS: &[(&[&str], Place)] = &[
     (&["OpenHarmony", "PC;"], computer("HarmonyOS")),
     (&["OpenHarmony", "2in1;"], computer("HarmonyOS")),
@@ -346,7 +347,7 @@ const SYSTEMS: &[(&[&str], Place)] = &[
     (&["Ubuntu"], computer("Ubuntu")),
     (&["Fedora"], computer("Fedora")),
     (&["Debian"], computer("Debian")),
-    (&["Mint"], computer("Linux Mint")),
+    (&["Linux Mint"], computer("Linux Mint")),
     (&["SUSE"], computer("openSUSE")),
     (&["Gentoo"], computer("Gentoo")),
     (&["CentOS"], computer("CentOS")),
