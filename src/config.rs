@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
 use crate::auth::{AuthMode, AuthSettings, JwksError, PublicKeys, RoleSource, SECRET_MIN, Secret};
+use crate::http::edge::Edge;
 use crate::session::Policy;
 use crate::store::{Database, Timeouts};
 
@@ -18,6 +19,8 @@ pub struct Config {
     pub auth: AuthSettings,
     /// How long sessions last, and how many a user may have.
     pub policy: Policy,
+    /// How requests that come through a CDN are told from others.
+    pub edge: Edge,
     /// What the list of an unknown user answers.
     pub unknown_users: UnknownUsers,
     /// `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets. It names the function in the metrics.
@@ -74,6 +77,7 @@ impl Config {
             database: database(&vars)?,
             auth: auth(&vars)?,
             policy: policy(&vars)?,
+            edge: edge(&vars)?,
             unknown_users: vars.one_of(
                 "UNKNOWN_USERS",
                 &[("empty", UnknownUsers::Empty), ("not_found", UnknownUsers::NotFound)],
@@ -138,6 +142,21 @@ fn policy(vars: &Vars<'_>) -> Result<Policy, ConfigError> {
         history: hours(24 * vars.number("HISTORY_DAYS", 90, 1..=3_650)?),
         activity_interval: TimeDelta::seconds(vars.number("ACTIVITY_INTERVAL_SECONDS", 300, 0..=86_400)?),
     })
+}
+
+fn edge(vars: &Vars<'_>) -> Result<Edge, ConfigError> {
+    let only = vars.one_of("EDGE_ONLY", &[("false", false), ("true", true)])?;
+    let (secret, previous) = (vars.secret("EDGE_SECRET")?, vars.secret("EDGE_SECRET_PREVIOUS")?);
+    if secret.is_none() && (only || previous.is_some()) {
+        return Err(ConfigError::Missing("EDGE_SECRET"));
+    }
+    for (name, secret) in [("EDGE_SECRET", &secret), ("EDGE_SECRET_PREVIOUS", &previous)] {
+        let is_visible = |secret: &Secret| secret.as_bytes().iter().all(u8::is_ascii_graphic);
+        if !secret.as_ref().is_none_or(is_visible) {
+            return Err(vars.invalid(name, "visible ASCII characters, because it travels in a header"));
+        }
+    }
+    Ok(Edge::new(secret.iter().chain(&previous), only))
 }
 
 /// Reads single variables. A wrong value becomes an error that says what the variable takes.
@@ -249,6 +268,9 @@ mod tests {
             ("JWT_SECRET_PREVIOUS", short, "at least 32 bytes long"),
             ("AUTH_MODE", "rs256", "hs256 or jwks"),
             ("REQUIRE_SID", "yes", "false or true"),
+            ("EDGE_SECRET", short, "at least 32 bytes long"),
+            ("EDGE_SECRET_PREVIOUS", short, "at least 32 bytes long"),
+            ("EDGE_ONLY", "yes", "false or true"),
             ("SERVICE_ROLE", "admin", "another role than ADMIN_ROLE"),
             ("ROLE_SOURCE", "Token", "token or table"),
             ("UNKNOWN_USERS", "404", "empty or not_found"),
@@ -269,7 +291,7 @@ mod tests {
     #[test]
     fn a_secret_that_is_a_json_object_is_refused() {
         let takes = "the secret itself, not a JSON object of keys and values (in Secrets Manager's console: plaintext)";
-        for name in ["JWT_SECRET", "JWT_SECRET_PREVIOUS"] {
+        for name in ["JWT_SECRET", "JWT_SECRET_PREVIOUS", "EDGE_SECRET"] {
             for value in [r#"{"JWT_SECRET":"0123456789abcdef0123456789abcdef"}"#, r#" {"a":"b"} "#, "{}"] {
                 assert_eq!(
                     read(&[(name, value)]).unwrap_err().to_string(),
@@ -280,6 +302,24 @@ mod tests {
                 assert!(read(&[(name, value)]).is_ok(), "{value}");
             }
         }
+    }
+
+    #[test]
+    fn an_edge_needs_a_secret_that_fits_into_a_header() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        for settings in [[("EDGE_ONLY", "true")], [("EDGE_SECRET_PREVIOUS", secret)]] {
+            assert_eq!(read(&settings).unwrap_err(), ConfigError::Missing("EDGE_SECRET"));
+        }
+        let takes = "visible ASCII characters, because it travels in a header";
+        for value in [format!("{secret}\n"), format!("{secret} "), format!("{secret}é")] {
+            let error = read(&[("EDGE_SECRET", &value)]).unwrap_err();
+            assert_eq!(error.to_string(), format!("EDGE_SECRET must be {takes}"));
+            let error = read(&[("EDGE_SECRET", secret), ("EDGE_SECRET_PREVIOUS", &value)]).unwrap_err();
+            assert_eq!(error.to_string(), format!("EDGE_SECRET_PREVIOUS must be {takes}"));
+        }
+        assert!(
+            read(&[("EDGE_SECRET", secret), ("EDGE_SECRET_PREVIOUS", secret), ("EDGE_ONLY", "true")]).is_ok()
+        );
     }
 
     #[test]
@@ -312,7 +352,7 @@ mod tests {
 
     #[test]
     fn the_debug_form_shows_no_secret() {
-        let printed = format!("{:?}", read(&[]).unwrap());
+        let printed = format!("{:?}", read(&[("EDGE_SECRET", NEEDED[1].1)]).unwrap());
         assert!(!printed.contains("0123456789abcdef"), "{printed}");
     }
 }

@@ -5,8 +5,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use sessions::device::{self, ClientHints, ReportedDevice};
 use sessions::session::{
-    Clock, DeviceIdentity, Digest, EndReason, Note, Session, SessionId, Sid, SignInKey, Termination,
-    Timestamp, Token, UserId, later,
+    Clock, DeviceIdentity, Digest, EndReason, Location, Note, Origin, Session, SessionId, Sid, SignInKey,
+    Termination, Timestamp, Token, UserId, later,
 };
 use sessions::store::{NewSession, SessionStore};
 
@@ -52,9 +52,10 @@ pub async fn fill(client: &Client, table: &str, store: &SessionStore, now: Times
     let ago = |minutes: i64| later(now, TimeDelta::minutes(-minutes));
     let id = |at, last| SessionId::new(at, [0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
     let nothing = SignInKey::Nothing;
-    sign_in(store, "1", id(ago(600), 1), LINUX, "192.0.2.1", nothing, ago(600)).await?;
+    sign_in(store, "1", id(ago(600), 1), LINUX, ("192.0.2.1", ""), nothing, ago(600)).await?;
     let lost = SessionId::parse(LOST_LAPTOP)?;
-    let lost = sign_in(store, "74", lost, MAC, "203.0.113.9", nothing, ago(9_000)).await?;
+    let lost =
+        sign_in(store, "74", lost, MAC, ("203.0.113.9", "Berlin, Germany"), nothing, ago(9_000)).await?;
     let ending = Termination {
         at: ago(8_000),
         by: Some(UserId::parse("1")?),
@@ -63,9 +64,12 @@ pub async fn fill(client: &Client, table: &str, store: &SessionStore, now: Times
     };
     store.end(&lost.user_id, lost.id, &ending).await?;
     let (office, phone) = (SessionId::parse(OFFICE_PC)?, SessionId::parse(PHONE)?);
-    sign_in(store, "74", office, WINDOWS, "198.51.100.20", nothing, ago(4_000)).await?;
-    sign_in(store, "74", phone, IPHONE, "198.51.100.21", phone_key()?, ago(300)).await?;
-    sign_in(store, "74", id(ago(20), 3), LINUX, "203.0.113.74", nothing, ago(20)).await?;
+    sign_in(store, "74", office, WINDOWS, ("198.51.100.20", "Tashkent, Uzbekistan"), nothing, ago(4_000))
+        .await?;
+    sign_in(store, "74", phone, IPHONE, ("198.51.100.21", "Tashkent, Uzbekistan"), phone_key()?, ago(300))
+        .await?;
+    sign_in(store, "74", id(ago(20), 3), LINUX, ("203.0.113.74", "Samarkand, Uzbekistan"), nothing, ago(20))
+        .await?;
     Ok(())
 }
 
@@ -88,7 +92,7 @@ async fn sign_in(
     user: &str,
     id: SessionId,
     agent: &str,
-    ip: &str,
+    (ip, place): (&str, &str),
     key: SignInKey,
     at: Timestamp,
 ) -> Result<Session> {
@@ -98,7 +102,7 @@ async fn sign_in(
         id,
         user_id: UserId::parse(user)?,
         actor: UserId::parse(user)?,
-        ip_address: ip.into(),
+        origin: Origin { ip_address: ip.into(), location: Location::new(place) },
         identity: DeviceIdentity {
             fingerprint: None,
             browser: detected.browser_family,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio::try_join;
 
+use super::edge::Edge;
 use super::problem::Problem;
 use crate::auth::{Authenticator, RoleSource};
 use crate::config::{Config, UnknownUsers};
@@ -19,6 +20,7 @@ const WARM_UP_USER: &str = "-";
 #[derive(Clone, Debug)]
 pub struct App {
     pub(super) authenticator: Authenticator,
+    pub(super) edge: Edge,
     pub(super) store: SessionStore,
     pub(super) metrics: Metrics,
     pub(super) admin_role: String,
@@ -36,6 +38,7 @@ impl App {
             admin_role: config.auth.admin_role.clone(),
             role_source: config.auth.role_source,
             unknown_users: config.unknown_users,
+            edge: config.edge,
             require_sid: config.auth.require_sid,
             authenticator: Authenticator::new(config.auth),
         }

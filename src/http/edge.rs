@@ -6,14 +6,15 @@
 
 use std::net::IpAddr;
 
+use lambda_http::Request;
 use lambda_http::http::HeaderMap;
 use percent_encoding::percent_decode;
 use ring::hmac;
 
+use super::gateway;
+use crate::auth::Secret;
+use crate::session::{LOCATION_MAX, Location};
 use crate::text;
-
-/// The longest location, in characters.
-pub const LOCATION_MAX: usize = 128;
 
 /// The header that proves that a request came through the edge.
 const SECRET: &str = "x-origin-verify";
@@ -44,10 +45,6 @@ pub struct Viewer {
     pub location: Option<Location>,
 }
 
-/// A place as people write it: "Tashkent, Uzbekistan".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location(String);
-
 /// A request came around the edge where only the edge may send requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request did not come through the edge")]
@@ -55,21 +52,22 @@ pub struct AroundEdge;
 
 impl Edge {
     /// An edge that proves itself by any of `secrets`. With `only`, it is the only way in.
-    pub fn new<'s>(secrets: impl IntoIterator<Item = &'s [u8]>, only: bool) -> Self {
-        Self { secrets: secrets.into_iter().map(key).collect(), only }
+    pub fn new<'s>(secrets: impl IntoIterator<Item = &'s Secret>, only: bool) -> Self {
+        Self { secrets: secrets.into_iter().map(|secret| key(secret.as_bytes())).collect(), only }
     }
 
-    /// The client of a request that came through the edge; `None` for every other request.
+    /// Whether a request came through the edge, so that the edge's headers count.
     ///
     /// # Errors
-    /// [`AroundEdge`] for every other request, where the edge is the only way in.
-    pub fn viewer(&self, headers: &HeaderMap) -> Result<Option<Viewer>, AroundEdge> {
-        let is_proved = headers.get(SECRET).is_some_and(|secret| self.is_secret(secret.as_bytes()));
-        match is_proved {
-            true => Ok(Some(Viewer::of(headers))),
-            false if self.only => Err(AroundEdge),
-            false => Ok(None),
-        }
+    /// [`AroundEdge`] when it did not, and the edge is the only way in. An event that somebody sent to the function directly
+    /// is no request, and is never refused.
+    pub fn admit(&self, request: &Request) -> Result<bool, AroundEdge> {
+        let is_proved = self.is_proved(request.headers());
+        if self.only && !is_proved && gateway::is_from_api(request) { Err(AroundEdge) } else { Ok(is_proved) }
+    }
+
+    fn is_proved(&self, headers: &HeaderMap) -> bool {
+        headers.get(SECRET).is_some_and(|secret| self.is_secret(secret.as_bytes()))
     }
 
     /// Compares in constant time, by the digests of the same text with either secret as the key.
@@ -84,7 +82,8 @@ fn key(secret: &[u8]) -> hmac::Key {
 }
 
 impl Viewer {
-    fn of(headers: &HeaderMap) -> Self {
+    /// What the headers of a request say that came through the edge.
+    pub fn of(headers: &HeaderMap) -> Self {
         let mut place: Vec<String> = PLACE.iter().filter_map(|name| decoded(headers, name)).collect();
         // Many cities are their own region: Tashkent, Berlin, Singapore.
         place.dedup();
@@ -109,18 +108,6 @@ fn address(text: &str) -> Option<IpAddr> {
     address.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-impl Location {
-    /// The visible part of `text`, cut to [`LOCATION_MAX`] characters; `None` when nothing is left.
-    pub fn new(text: &str) -> Option<Self> {
-        Some(text::clean(text, LOCATION_MAX)).filter(|text| !text.is_empty()).map(Self)
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +115,6 @@ mod tests {
 
     const NEW: &str = "the-new-secret-of-at-least-32-bytes";
     const OLD: &str = "the-old-secret-of-at-least-32-bytes";
-    const COUNTRY: &str = "cloudfront-viewer-country-name";
 
     fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
         pairs
@@ -137,50 +123,36 @@ mod tests {
             .collect()
     }
 
-    fn through_edge(pairs: &[(&'static str, &[u8])]) -> Viewer {
-        let mut sent = headers(pairs);
-        sent.insert(SECRET, HeaderValue::from_static(NEW));
-        Edge::new([NEW.as_bytes()], true).viewer(&sent).unwrap().unwrap()
+    fn edge(secrets: &[&str]) -> Edge {
+        let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new(*secret).unwrap()).collect();
+        Edge::new(&secrets, false)
     }
 
     fn located(city: &[u8], region: &[u8], country: &[u8]) -> Option<String> {
-        let viewer = through_edge(&[(PLACE[0], city), (PLACE[1], region), (PLACE[2], country)]);
+        let viewer = Viewer::of(&headers(&[(PLACE[0], city), (PLACE[1], region), (PLACE[2], country)]));
         viewer.location.map(|location| location.as_str().to_owned())
     }
 
     #[test]
     fn only_a_secret_proves_the_edge() {
-        let claims: [(_, &[u8]); 2] = [(ADDRESS, b"198.51.100.10:46532"), (COUNTRY, b"Uzbekistan")];
-        let claims_with = |secret: &str| {
-            let mut sent = headers(&claims);
-            sent.insert(SECRET, HeaderValue::from_str(secret).unwrap());
-            sent
-        };
-        let both = || [NEW.as_bytes(), OLD.as_bytes()];
-        for secret in [NEW, OLD] {
-            for only in [false, true] {
-                let viewer = Edge::new(both(), only).viewer(&claims_with(secret)).unwrap().unwrap();
-                assert_eq!(viewer.address, Some("198.51.100.10".parse().unwrap()));
-                assert_eq!(viewer.location.unwrap().as_str(), "Uzbekistan");
-            }
-        }
+        let (both, new) = (edge(&[NEW, OLD]), edge(&[NEW]));
+        let sent = |secret: &str| headers(&[(SECRET, secret.as_bytes())]);
+        assert!([NEW, OLD].iter().all(|secret| both.is_proved(&sent(secret))));
         let longer = format!("{NEW}x");
         // API Gateway joins headers that are sent twice.
         let joined = format!("{NEW},{NEW}");
         for wrong in ["", "x", &NEW[1..], &longer, &joined, &NEW.to_uppercase()] {
-            assert_eq!(Edge::new(both(), false).viewer(&claims_with(wrong)), Ok(None), "{wrong}");
-            assert_eq!(Edge::new(both(), true).viewer(&claims_with(wrong)), Err(AroundEdge), "{wrong}");
+            assert!(!both.is_proved(&sent(wrong)), "{wrong}");
         }
-        assert_eq!(Edge::new(both(), false).viewer(&headers(&claims)), Ok(None));
-        assert_eq!(Edge::new(both(), true).viewer(&headers(&claims)), Err(AroundEdge));
+        assert!(!both.is_proved(&headers(&[])));
         // After the change the old secret is worth nothing, and without a secret there is no edge.
-        assert_eq!(Edge::new([NEW.as_bytes()], false).viewer(&claims_with(OLD)), Ok(None));
-        assert_eq!(Edge::default().viewer(&claims_with("")), Ok(None));
+        assert!(new.is_proved(&sent(NEW)) && !new.is_proved(&sent(OLD)));
+        assert!(!Edge::default().is_proved(&sent("")));
     }
 
     #[test]
     fn the_secret_is_not_in_the_debug_form() {
-        let shown = format!("{:?}", Edge::new([NEW.as_bytes()], true));
+        let shown = format!("{:?}", edge(&[NEW]));
         assert!(!shown.contains(NEW) && !shown.contains(&format!("{:?}", NEW.as_bytes())), "{shown}");
     }
 
@@ -196,7 +168,7 @@ mod tests {
             ("::ffff:198.51.100.10:46532", "198.51.100.10"),
         ];
         for (sent, expected) in cases {
-            let address = through_edge(&[(ADDRESS, sent.as_bytes())]).address;
+            let address = Viewer::of(&headers(&[(ADDRESS, sent.as_bytes())])).address;
             assert_eq!(address.map(|address| address.to_string()).as_deref(), Some(expected), "{sent}");
         }
         let wrong: [&[u8]; 10] = [
@@ -212,9 +184,9 @@ mod tests {
             b"\xff:1",
         ];
         for sent in wrong {
-            assert_eq!(through_edge(&[(ADDRESS, sent)]).address, None, "{sent:?}");
+            assert_eq!(Viewer::of(&headers(&[(ADDRESS, sent)])).address, None, "{sent:?}");
         }
-        assert_eq!(through_edge(&[]), Viewer::default());
+        assert_eq!(Viewer::of(&headers(&[])), Viewer::default());
     }
 
     #[test]
@@ -236,12 +208,5 @@ mod tests {
         for ([city, region, country], expected) in cases {
             assert_eq!(located(city, region, country).as_deref(), expected, "{city:?}");
         }
-    }
-
-    #[test]
-    fn a_location_is_cut() {
-        assert_eq!(located(&b"a".repeat(500), b"", b"Uzbekistan").unwrap().len(), LOCATION_MAX);
-        assert_eq!(Location::new(&"é".repeat(500)).unwrap().as_str().chars().count(), LOCATION_MAX);
-        assert_eq!(Location::new(" \u{200B}\u{0}\n"), None);
     }
 }

@@ -29,6 +29,12 @@ pub fn named_stage(request: &Request) -> Option<&str> {
     context(request)?.stage.as_deref().filter(|stage| *stage != "$default")
 }
 
+/// Whether API Gateway sent it. Each of its requests names the API; an event that was sent to the function directly, which
+/// IAM allows, need not.
+pub fn is_from_api(request: &Request) -> bool {
+    context(request).is_some_and(|context| context.apiid.is_some())
+}
+
 /// The IP address from which API Gateway received the request.
 pub fn source_ip(request: &Request) -> Option<&str> {
     context(request)?.http.source_ip.as_deref()

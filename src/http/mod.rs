@@ -74,17 +74,18 @@ impl App {
         (Some(request.caller.user_id), outcome)
     }
 
-    /// Finds the endpoint (404, 405), and authenticates the caller (401).
+    /// Refuses who comes around the edge (403), finds the endpoint (404, 405), and authenticates the caller (401).
     fn authenticate<'r>(
         &self,
         request: &'r Request,
         clock: Clock,
     ) -> Result<(&'static Endpoint, RequestContext<'r>), Problem> {
+        let is_through_edge = self.edge.admit(request)?;
         let Route { endpoint, ids, prefix } = Route::find(request)?;
         // A value that is not text counts as present, and is not a bearer token.
         let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"));
         let caller = self.authenticator.authenticate(header, clock.arrived_at())?;
-        Ok((endpoint, RequestContext::new(request, ids, prefix, caller, clock)))
+        Ok((endpoint, RequestContext::new(request, is_through_edge, ids, prefix, caller, clock)))
     }
 
     /// Checks what the token's claims allow (403), and leaves the rest to the handler.

@@ -9,6 +9,7 @@ use lambda_http::http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW
 use lambda_http::{Body, Response};
 use serde::Serialize;
 
+use super::edge::AroundEdge;
 use super::response::respond;
 use super::views::EndedUser;
 use crate::auth::AuthError;
@@ -92,6 +93,8 @@ codes! {
     AdminOnly = "admin_only", FORBIDDEN;
     /// Only services may do this.
     ServiceOnly = "service_only", FORBIDDEN;
+    /// The request came around the edge.
+    EdgeOnly = "edge_only", FORBIDDEN;
     /// There is no such route.
     RouteNotFound = "route_not_found", NOT_FOUND;
     /// There is no such user.
@@ -296,6 +299,12 @@ impl From<AuthError> for Problem {
         };
         // The cause may quote the token, so it is not logged.
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<AroundEdge> for Problem {
+    fn from(_: AroundEdge) -> Self {
+        Self::new(Code::EdgeOnly, "This address is not for clients; use the service's public address")
     }
 }
 

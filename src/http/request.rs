@@ -9,19 +9,25 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::edge::Viewer;
 use super::gateway;
 use super::path::{PathId, PathIds};
 use super::problem::{Code, Problem};
 use super::query::Query;
 use crate::auth::{Caller, TokenRole};
 use crate::device::ClientHints;
-use crate::session::{Clock, Digest, EndReason, Note, SessionId, Termination, Timestamp, Token, UserId};
+use crate::session::{
+    Clock, Digest, EndReason, Note, Origin, SessionId, Termination, Timestamp, Token, UserId,
+};
 
 /// The header in which a client names its own session.
 const SESSION_HEADER: &str = "x-session-id";
 
 /// The header that identifies a repeat of a service's sign-in.
 const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+
+/// The address of a device whose address nobody knows.
+pub const UNKNOWN_ADDRESS: &str = "unknown";
 
 /// The longest body, in bytes. A sign-in has a few hundred.
 const BODY_MAX: usize = 16 * 1024;
@@ -37,6 +43,8 @@ pub struct RequestContext<'r> {
     pub now: Timestamp,
     pub clock: Clock,
     request: &'r Request,
+    /// Whether the edge's headers count.
+    is_through_edge: bool,
     ids: PathIds<'r>,
     prefix: &'r str,
 }
@@ -56,12 +64,13 @@ impl<'r> RequestContext<'r> {
     /// `prefix` is what the client's path has before the endpoint's.
     pub fn new(
         request: &'r Request,
+        is_through_edge: bool,
         ids: PathIds<'r>,
         prefix: &'r str,
         caller: Caller,
         clock: Clock,
     ) -> Self {
-        Self { caller, now: clock.arrived_at(), clock, request, ids, prefix }
+        Self { caller, now: clock.arrived_at(), clock, request, is_through_edge, ids, prefix }
     }
 
     /// The path of an endpoint as this client has to write it.
@@ -152,9 +161,14 @@ impl<'r> RequestContext<'r> {
         Some(key).filter(|key| !key.is_empty())
     }
 
-    /// The IP address from which API Gateway received the request. A header that a client can set never counts.
-    pub fn ip_address(&self) -> &'r str {
-        gateway::source_ip(self.request).unwrap_or("unknown")
+    /// Where the client is: what the edge says, or else the IP address from which API Gateway received the request. A
+    /// header that a client can set never counts.
+    pub fn origin(&self) -> Origin {
+        let viewer =
+            if self.is_through_edge { Viewer::of(self.request.headers()) } else { Viewer::default() };
+        let sender = || gateway::source_ip(self.request).unwrap_or(UNKNOWN_ADDRESS).to_owned();
+        let ip_address = viewer.address.map_or_else(sender, |address| address.to_string());
+        Origin { ip_address, location: viewer.location }
     }
 
     /// The session that the client names as its own.

@@ -4,7 +4,7 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 
 use crate::session::{
-    DeviceType, EndReason, Note, Policy, Session, SessionId, Termination, Timestamp, UserId,
+    DeviceType, EndReason, Location, Note, Policy, Session, SessionId, Termination, Timestamp, UserId,
 };
 use crate::store::EndedSession;
 
@@ -18,6 +18,7 @@ pub struct SessionView<'a> {
     browser: &'a str,
     os: &'a str,
     ip_address: &'a str,
+    location: Option<&'a str>,
     signed_in_ip: &'a str,
     created_at: String,
     last_activity: String,
@@ -74,6 +75,7 @@ impl<'a> SessionView<'a> {
             browser: &session.device.browser,
             os: &session.device.os,
             ip_address: &session.ip_address,
+            location: session.location.as_ref().map(Location::as_str),
             signed_in_ip: &session.signed_in_ip,
             created_at: rfc3339(session.created_at),
             last_activity: rfc3339(session.last_activity),

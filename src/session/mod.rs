@@ -3,6 +3,7 @@
 mod device;
 mod digest;
 mod id;
+mod origin;
 mod plan;
 mod record;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod token;
 pub use device::{Device, DeviceIdentity, DeviceType};
 pub use digest::Digest;
 pub use id::{InvalidSessionId, InvalidUserId, NoRandomNumbers, SessionId, USER_ID_MAX, UserId};
+pub use origin::{LOCATION_MAX, Location, Origin};
 pub use plan::SignInPlan;
 pub use record::{Policy, Session};
 pub use termination::{EndReason, InvalidNote, NOTE_MAX, Note, Termination};

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 use super::device::{Device, DeviceIdentity};
 use super::id::{SessionId, UserId};
+use super::origin::{Location, Origin};
 use super::termination::{EndReason, Termination};
 use super::time::{Timestamp, later};
 
@@ -34,6 +35,8 @@ pub struct Session {
     pub device: Device,
     /// The IP address where the device was last seen.
     pub ip_address: String,
+    /// The place of that address, if it is known.
+    pub location: Option<Location>,
     /// The IP address where the session was opened.
     pub signed_in_ip: String,
     /// When the session began.
@@ -67,6 +70,12 @@ impl Session {
         })
     }
 
+    /// The place of a device that is now seen at `origin`: a place that was known stays known while the address does.
+    pub fn location_at<'a>(&'a self, origin: &'a Origin) -> Option<&'a Location> {
+        let known = self.location.as_ref().filter(|_| origin.ip_address == self.ip_address);
+        origin.location.as_ref().or(known)
+    }
+
     /// Whether the session can be used at `now`.
     pub fn is_live_at(&self, now: Timestamp, policy: &Policy) -> bool {
         self.terminated.is_none() && now < self.deadline(policy)
@@ -88,6 +97,22 @@ mod tests {
             assert!(!session.is_live_at(at(deadline), &policy));
             let ending = session.termination(at(deadline), &policy).unwrap();
             assert_eq!((ending.reason, ending.at, ending.by), (EndReason::Expired, at(deadline), None));
+        }
+    }
+
+    #[test]
+    fn a_place_stays_with_its_address() {
+        let (tashkent, berlin) = (Location::new("Tashkent"), Location::new("Berlin"));
+        let known = Session { location: tashkent.clone(), ..session(0, 0) };
+        let at = |ip: &str, location| Origin { ip_address: ip.into(), location };
+        let cases = [
+            (at("192.0.2.1", None), tashkent),
+            (at("192.0.2.1", berlin.clone()), berlin.clone()),
+            (at("203.0.113.9", berlin.clone()), berlin),
+            (at("203.0.113.9", None), None),
+        ];
+        for (origin, expected) in cases {
+            assert_eq!(known.location_at(&origin), expected.as_ref(), "{origin:?}");
         }
     }
 

@@ -39,6 +39,7 @@ pub fn session(created: i64, active: i64) -> Session {
         user_id: user(),
         device: Device { name: "x".into(), kind: DeviceType::Web, browser: "x".into(), os: "x".into() },
         ip_address: "192.0.2.1".into(),
+        location: None,
         signed_in_ip: "192.0.2.1".into(),
         created_at: at(created),
         last_activity: at(active),

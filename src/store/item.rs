@@ -10,8 +10,8 @@ use chrono::DateTime;
 
 use super::error::StoreError;
 use crate::session::{
-    Device, DeviceIdentity, DeviceType, Digest, EndReason, LATEST_SECOND, Note, Policy, Session, SessionId,
-    Termination, Timestamp, UserId, later,
+    Device, DeviceIdentity, DeviceType, Digest, EndReason, LATEST_SECOND, Location, Note, Policy, Session,
+    SessionId, Termination, Timestamp, UserId, later,
 };
 use attribute::*;
 
@@ -27,6 +27,7 @@ pub(super) mod attribute {
     pub const BROWSER: &str = "browser";
     pub const OS: &str = "os";
     pub const IP_ADDRESS: &str = "ip_address";
+    pub const LOCATION: &str = "location";
     pub const SIGNED_IN_IP: &str = "signed_in_ip";
     pub const CREATED_AT: &str = "created_at";
     pub const LAST_ACTIVITY: &str = "last_activity";
@@ -123,6 +124,9 @@ pub(super) fn encode(session: &Session, policy: &Policy) -> Item {
     set(BROWSER, text(&session.device.browser));
     set(OS, text(&session.device.os));
     set(IP_ADDRESS, text(&session.ip_address));
+    if let Some(location) = &session.location {
+        set(LOCATION, text(location.as_str()));
+    }
     set(SIGNED_IN_IP, text(&session.signed_in_ip));
     set(CREATED_AT, time(session.created_at));
     set(LAST_ACTIVITY, time(session.last_activity));
@@ -204,6 +208,7 @@ impl Reader<'_> {
             user_id: UserId::parse(self.text(USER_ID)?).map_err(|_| self.corrupt(USER_ID))?,
             device: self.device()?,
             ip_address: self.text(IP_ADDRESS)?.into(),
+            location: self.optional_text(LOCATION).and_then(Location::new),
             signed_in_ip: self.text(SIGNED_IN_IP)?.into(),
             created_at: self.time(CREATED_AT)?,
             last_activity: self.time(LAST_ACTIVITY)?,

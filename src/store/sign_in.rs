@@ -5,7 +5,8 @@ use super::token::TokenSession;
 use super::transaction::{Changes, TRANSACTION_MAX};
 use super::{SessionStore, StoreError, UserSessions};
 use crate::session::{
-    Clock, Device, DeviceIdentity, Session, SessionId, SignInKey, SignInPlan, Timestamp, UserId, later,
+    Clock, Device, DeviceIdentity, Origin, Session, SessionId, SignInKey, SignInPlan, Timestamp, UserId,
+    later,
 };
 use crate::telemetry::log;
 
@@ -24,8 +25,8 @@ pub struct NewSession {
     pub actor: UserId,
     /// The device that signs in.
     pub device: Device,
-    /// The IP address of the sign-in.
-    pub ip_address: String,
+    /// Where the sign-in comes from.
+    pub origin: Origin,
     /// What identifies the device at its next sign-in.
     pub identity: DeviceIdentity,
     /// What the sign-in is made with. A repeat finds its session by it.
@@ -85,7 +86,7 @@ impl SessionStore {
         clock: Clock,
     ) -> Result<Option<Session>, StoreError> {
         let Some(session) = sessions.session(id) else { return Ok(None) };
-        let session = self.record_activity(session, &new.ip_address, clock).await?;
+        let session = self.record_activity(session, &new.origin, clock).await?;
         // A termination between the read and the write wins.
         Ok(session.filter(|session| session.is_live_at(clock.now(), &self.policy)))
     }
@@ -135,8 +136,11 @@ impl SessionStore {
             id: known.map_or(new.id, |session| session.id),
             user_id: new.user_id.clone(),
             device: new.device.clone(),
-            ip_address: new.ip_address.clone(),
-            signed_in_ip: known.map_or(&new.ip_address, |session| &session.signed_in_ip).clone(),
+            ip_address: new.origin.ip_address.clone(),
+            location: known
+                .map_or(new.origin.location.as_ref(), |session| session.location_at(&new.origin))
+                .cloned(),
+            signed_in_ip: known.map_or(&new.origin.ip_address, |session| &session.signed_in_ip).clone(),
             created_at: known.map_or(now, |session| session.created_at),
             last_activity: known.map_or(now, |session| session.last_activity.max(now)),
             expires_at: later(now, self.policy.lifetime),

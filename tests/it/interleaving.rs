@@ -102,7 +102,12 @@ async fn a_refresh_does_not_undo_activity_that_was_recorded_meanwhile() {
     let (service, proxy, mut other) = two_services(&[]).await;
     let a = other.sign_in("74", "a").await;
     let signed_in = sign_in_while((&service, &proxy), "a", at(40), async || {
-        other.store().record_activity(&a, "198.51.100.2", Clock::start(at(1000))).await.unwrap().unwrap();
+        other
+            .store()
+            .record_activity(&a, &origin("198.51.100.2"), Clock::start(at(1000)))
+            .await
+            .unwrap()
+            .unwrap();
     })
     .await;
     assert_eq!((signed_in.refreshed, signed_in.session.last_activity), (true, at(1000)));
@@ -134,7 +139,12 @@ async fn a_session_that_looked_expired_stays_when_activity_was_recorded_meanwhil
     let a = other.sign_in("74", "a").await;
     // By this function's clock the session has expired; by the other's it was used in time.
     let signed_in = sign_in_while((&service, &proxy), "b", at(3700), async || {
-        other.store().record_activity(&a, "198.51.100.2", Clock::start(at(3500))).await.unwrap().unwrap();
+        other
+            .store()
+            .record_activity(&a, &origin("198.51.100.2"), Clock::start(at(3500)))
+            .await
+            .unwrap()
+            .unwrap();
     })
     .await;
     other.now = at(3700);

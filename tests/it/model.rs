@@ -302,7 +302,11 @@ impl Life {
         let Some(id) = self.named(which) else { return };
         let seen = self.store.session(&self.user, id).await.unwrap().unwrap();
         if seen.is_live_at(self.now, self.store.policy()) {
-            self.store.record_activity(&seen, "198.51.100.2", Clock::start(self.now)).await.unwrap().unwrap();
+            self.store
+                .record_activity(&seen, &origin("198.51.100.2"), Clock::start(self.now))
+                .await
+                .unwrap()
+                .unwrap();
         }
         self.model.activity(id, self.now);
     }

@@ -67,7 +67,7 @@ async fn act(store: SessionStore, ended: Ended, task: usize, round: i64) {
         }
         6 => {
             for session in &store.user_sessions(&admin).await.unwrap().open {
-                store.record_activity(session, "198.51.100.2", Clock::start(now)).await.unwrap();
+                store.record_activity(session, &origin("198.51.100.2"), Clock::start(now)).await.unwrap();
             }
         }
         _ => {

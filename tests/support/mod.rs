@@ -37,8 +37,8 @@ pub use sessions::http::access::Access;
 use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::{App, Event};
 use sessions::session::{
-    Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Session, SessionId, Sid, SignInKey,
-    Termination, Timestamp, Token, UserId, later,
+    Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Origin, Session, SessionId, Sid,
+    SignInKey, Termination, Timestamp, Token, UserId, later,
 };
 use sessions::store::{EndAll, NewSession, SessionStore, Timeouts};
 use sessions::telemetry::metrics::Metrics;
@@ -295,10 +295,15 @@ pub fn new_session(user_id: &str, device: &str, now: Timestamp) -> NewSession {
             browser: "Firefox".into(),
             os: "Linux".into(),
         },
-        ip_address: "198.51.100.1".into(),
+        origin: origin("198.51.100.1"),
         identity: fingerprint(&user_id, device.as_bytes()),
         user_id,
     }
+}
+
+/// A device with this address, whose place is not known.
+pub fn origin(ip_address: &str) -> Origin {
+    Origin { ip_address: ip_address.into(), location: None }
 }
 
 /// What the store knows of [`named_token`], which names no session.

@@ -32,8 +32,8 @@ struct DeviceCount {
 /// Handles `POST /sessions/create`.
 pub async fn sign_in(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {
     let body = SignInBody::parse(&mut request.json_body()?)?;
-    let (address, key) = (request.ip_address(), SignInKey::Token(request.token()));
-    let new = new_session(request, request.user(), address, key, &request.client_hints(), &body)?;
+    let (origin, key) = (request.origin(), SignInKey::Token(request.token()));
+    let new = new_session(request, request.user(), origin, key, &request.client_hints(), &body)?;
     let signed_in = app.store.sign_in(&new, request.clock).await?;
     let signed_in = signed_in.ok_or_else(Problem::session_ended)?;
     let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
@@ -147,7 +147,7 @@ pub async fn record_activity(app: &App, request: &RequestContext<'_>) -> Result<
     let me = current_user(app, request).await?;
     let current = me.inferred(request, app.policy());
     let seen = me.session(current).ok_or_else(Problem::no_current_session)?;
-    let session = app.store.record_activity(seen, request.ip_address(), request.clock).await?;
+    let session = app.store.record_activity(seen, &request.origin(), request.clock).await?;
     // A termination between the read and the write wins.
     let session = session.filter(|session| session.is_live_at(request.now, app.policy()));
     let session = session.ok_or_else(Problem::session_ended)?;

@@ -10,12 +10,9 @@ use super::sign_in::{SignInBody, SignedInView, new_session, text};
 use crate::http::answer::Answer;
 use crate::http::app::App;
 use crate::http::problem::{Code, Problem};
-use crate::http::request::{RequestContext, client_hints};
+use crate::http::request::{RequestContext, UNKNOWN_ADDRESS, client_hints};
 use crate::http::views::SessionView;
-use crate::session::{Digest, Session, SignInKey, UserId};
-
-/// The address of a device whose address nobody knows.
-const UNKNOWN_ADDRESS: &str = "unknown";
+use crate::session::{Digest, Location, Origin, Session, SignInKey, UserId};
 
 /// The longest body of a sign-in, in bytes. It holds all the headers that the browser sent, cookies included.
 const SIGN_IN_MAX: usize = 64 * 1024;
@@ -42,11 +39,24 @@ impl BrowserHeaders {
     }
 }
 
-/// Takes the address of the user's device out of a body. A sign-in must not fail because a proxy wrote something else
-/// there, so what is not an address counts as absent.
-fn ip_address(body: &mut Map<String, Value>) -> Result<Option<String>, Problem> {
-    let address = text(body, "ip_address")?.and_then(|text| text.trim().parse::<IpAddr>().ok());
-    Ok(address.map(|address| address.to_string()))
+/// Where a back end saw the user's device, as far as it says so.
+struct ReportedOrigin {
+    ip_address: Option<String>,
+    location: Option<Location>,
+}
+
+impl ReportedOrigin {
+    /// A sign-in must not fail because a proxy wrote something else there, so what is not an address counts as absent.
+    fn parse(body: &mut Map<String, Value>) -> Result<Self, Problem> {
+        let address = text(body, "ip_address")?.and_then(|text| text.trim().parse::<IpAddr>().ok());
+        let location = text(body, "location")?.and_then(|text| Location::new(&text));
+        Ok(Self { ip_address: address.map(|address| address.to_string()), location })
+    }
+
+    /// The origin; its address is `known` if the back end says none.
+    fn or_at(self, known: &str) -> Origin {
+        Origin { ip_address: self.ip_address.unwrap_or_else(|| known.to_owned()), location: self.location }
+    }
 }
 
 /// The key that identifies a repeat of this sign-in. It is the service's own, and means nothing for another service or
@@ -60,11 +70,10 @@ fn sign_in_key(request: &RequestContext<'_>, user: &UserId) -> SignInKey {
 /// Handles `POST /sessions/user/{user_id}`.
 pub async fn sign_in_user(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {
     let (user, mut body) = (request.path_user()?, request.json_body_up_to(SIGN_IN_MAX)?);
-    let (headers, address) = (BrowserHeaders::parse(&mut body)?, ip_address(&mut body)?);
-    let address = address.as_deref().unwrap_or(UNKNOWN_ADDRESS);
+    let (headers, origin) = (BrowserHeaders::parse(&mut body)?, ReportedOrigin::parse(&mut body)?);
     let hints = client_hints(|name| headers.get(name));
     let (key, body) = (sign_in_key(request, &user), SignInBody::parse(&mut body)?);
-    let new = new_session(request, &user, address, key, &hints, &body)?;
+    let new = new_session(request, &user, origin.or_at(UNKNOWN_ADDRESS), key, &hints, &body)?;
     let signed_in = app.store.sign_in(&new, request.clock).await?;
     let signed_in = signed_in.ok_or_else(Problem::session_already_ended)?;
     let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
@@ -75,13 +84,13 @@ pub async fn sign_in_user(app: &App, request: &RequestContext<'_>) -> Result<Ans
 /// Handles `POST /sessions/user/{user_id}/session/{session_id}/activity`.
 pub async fn record_user_activity(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {
     let (user, id) = (request.path_user()?, request.path_session()?);
-    let address = ip_address(&mut request.json_body()?)?;
+    let origin = ReportedOrigin::parse(&mut request.json_body()?)?;
     let Some(session) = app.store.session(&user, id).await? else {
         return Err(no_such_session(app, &user).await);
     };
     let session = live(app, session, request)?;
-    let address = address.as_deref().unwrap_or(&session.ip_address);
-    let session = app.store.record_activity(&session, address, request.clock).await?;
+    let origin = origin.or_at(&session.ip_address);
+    let session = app.store.record_activity(&session, &origin, request.clock).await?;
     // A termination between the read and the write wins.
     let session = live(app, session.ok_or_else(Problem::session_already_ended)?, request)?;
     Answer::ok(&SessionView::for_staff(&session, request.now, app.policy()))

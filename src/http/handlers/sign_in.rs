@@ -7,7 +7,7 @@ use crate::device::{self, ClientHints, ReportedDevice};
 use crate::http::problem::{Code, Problem};
 use crate::http::request::{RequestContext, user_agent_digest};
 use crate::http::views::SessionView;
-use crate::session::{DeviceIdentity, Digest, SessionId, SignInKey, UserId};
+use crate::session::{DeviceIdentity, Digest, Origin, SessionId, SignInKey, UserId};
 use crate::store::NewSession;
 
 /// What a sign-in says about its device. Every field may be absent. Unknown fields are ignored.
@@ -55,12 +55,12 @@ pub fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>,
     }
 }
 
-/// A sign-in of `user` at `address`, from the device that `hints` and the body describe. A repeat finds its session by
+/// A sign-in of `user` from `origin`, on the device that `hints` and the body describe. A repeat finds its session by
 /// `key`.
 pub fn new_session(
     request: &RequestContext<'_>,
     user: &UserId,
-    address: &str,
+    origin: Origin,
     key: SignInKey,
     hints: &ClientHints<'_>,
     body: &SignInBody,
@@ -71,7 +71,7 @@ pub fn new_session(
         id: SessionId::generate(request.now).map_err(Problem::internal)?,
         user_id: user.clone(),
         actor: request.user().clone(),
-        ip_address: address.into(),
+        origin,
         identity: DeviceIdentity {
             fingerprint: fingerprint.map(|text| Digest::of(user, "fingerprint", text.as_bytes())),
             browser: detected.browser_family,
