@@ -115,6 +115,9 @@ def check_versions() -> None:
         {"RequireSid": "true"},
         {"TableName": "restored"},
         {"ServiceRole": "service"},
+        {"EdgeSecretArn": SECRET},
+        {"EdgeSecretArn": SECRET, "EdgePreviousSecretArn": SECRET},
+        {"EdgeSecretArn": SECRET, "EdgeOnly": "true"},
         JWKS,
     ]
     for change in changes:

@@ -119,9 +119,9 @@ def api_gateway_event(method, path, bearer, body):
     headers |= {"content-type": "application/json"} if body else {}
     headers |= {"authorization": f"Bearer {bearer}"} if bearer else {}
     http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "smoke test"}
+    # It names no API, as API Gateway always does. So the service knows that it did not come around the edge.
     context = {
         "accountId": "",
-        "apiId": "smoke",
         "domainName": "smoke.test",
         "domainPrefix": "smoke",
         "http": http,

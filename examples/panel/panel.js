@@ -602,6 +602,11 @@ function fillWhat(node, { device_name: name, browser, os }) {
   node.hidden = !more.length;
 }
 
+/** The address, and its place if that is known. */
+function where({ ip_address: address, location }) {
+  return joined(location ? [address, chosen(location)] : [address], ", ");
+}
+
 function historyRow(session) {
   const row = common("history-row", session);
   row.tabIndex = -1;
@@ -621,10 +626,9 @@ function common(template, session) {
   row.querySelector("use").setAttribute("href", `#${shape}`);
   row.querySelector(".icon").setAttribute("aria-label", label);
   row.querySelector("bdi").textContent = session.device_name;
-  row.querySelector(".ip").textContent = session.ip_address;
+  row.querySelector(".ip").replaceChildren(...where(session));
   row.querySelector(".from").hidden = !hasMoved(session);
-  row.querySelector(".from").textContent = `signed in from ${session.signed_in_ip}`;
-  setTime(row.querySelector(".since"), session.created_at);
+  row.querySelector(".from").textContent = `signed in from ${session.signed_in_ip}`;  setTime(row.querySelector(".since"), session.created_at);
   return row;
 }
 

@@ -221,7 +221,7 @@ try {
     assert.equal(await text("#who-name"), "User 1, admin");
     assert.equal(await text("#summary"), "3 devices signed in");
     const phone = devices().nth(1);
-    for (const part of ["Safari on iPhone", "5 hours ago", "198.51.100.21", "in 30 days"]) await see(part, phone);
+    for (const part of ["Safari on iPhone", "5 hours ago", "198.51.100.21", "Tashkent, Uzbekistan", "in 30 days"]) await see(part, phone);
     assert.equal(await phone.locator(".what").innerText(), "iOS", "what the name says is not said again");
     await phone.getByRole("img", { name: "Phone" }).waitFor();
     await devices().first().getByRole("img", { name: "Computer" }).waitFor();

@@ -31,6 +31,7 @@ async fn a_list_is_a_bare_array_of_live_sessions_newest_first() {
             "browser": "Firefox",
             "os": "Linux",
             "ip_address": "198.51.100.1",
+            "location": null,
             "signed_in_ip": "198.51.100.1",
             "created_at": "2040-01-01T00:00:01.000Z",
             "last_activity": "2040-01-01T00:00:01.000Z",

@@ -11,6 +11,7 @@ mod authorizer;
 mod aws_config;
 mod bulk;
 mod crash;
+mod edge;
 mod events;
 mod faults;
 mod fuzz;

@@ -456,8 +456,10 @@ async fn successes_of_a_service(witness: &Witness) {
 /// The refusals that are the same on every route.
 async fn refusals_of_every_route(witness: &Witness) {
     let service = Service::start().await;
+    let edge = Service::with(&[("EDGE_SECRET", EDGE_SECRET), ("EDGE_ONLY", "true")]).await;
     for route in ROUTES.iter().copied() {
         let (method, path) = route.split_once(' ').unwrap();
+        witness.call(&edge, route, Call::good(route).through_api()).await.problem(403, "edge_only");
         let unread = admin(route).with("/rawQueryString", json!("a b"));
         witness.call(&service, route, unread).await.problem(400, "bad_event");
         let other = Call::of(&format!("PUT {path}"));

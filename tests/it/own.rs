@@ -81,6 +81,7 @@ async fn a_sign_in_names_the_device_from_the_headers_and_the_address_from_the_ga
             "browser": "Safari",
             "os": "iOS",
             "ip_address": "198.51.100.7",
+            "location": null,
             "signed_in_ip": "198.51.100.7",
             "created_at": "2040-01-01T00:00:00.000Z",
             "last_activity": "2040-01-01T00:00:00.000Z",

@@ -158,6 +158,9 @@ pub fn settings(database: &Table, extra: &[(&str, &str)]) -> Config {
     log::watch();
     secrets::plant(|secrets| {
         secrets.add_keys(database);
+        for (_, secret) in extra.iter().filter(|(name, _)| name.starts_with("EDGE_SECRET")) {
+            secrets.add_secret("edge secret", secret);
+        }
         if let AuthMode::Hs256 { secret, previous } = &config.auth.mode {
             for secret in [Some(secret), previous.as_ref()].into_iter().flatten() {
                 secrets.add_secret("JWT secret", std::str::from_utf8(secret.as_bytes()).unwrap());
@@ -270,6 +273,9 @@ impl Service {
         Call::new("POST", target).token(token).body(&body.to_string()).send(self).await
     }
 }
+
+/// What proves that a request came through the edge.
+pub const EDGE_SECRET: &str = "edge-secret-that-is-long-enough-00000001";
 
 /// Ends all sessions of a user, except `keep`.
 pub async fn end_all(
@@ -521,6 +527,16 @@ impl Call {
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         self.0.pointer_mut(parent).unwrap()[name] = value;
         self
+    }
+
+    /// The same call as API Gateway sends it. The others are like those that somebody sends to the function directly.
+    pub fn through_api(self) -> Self {
+        self.with("/requestContext/apiId", "abcde12345".into())
+    }
+
+    /// The same call, through API Gateway and CloudFront before it.
+    pub fn through_edge(self, secret: &str) -> Self {
+        self.through_api().header("x-origin-verify", secret)
     }
 
     /// The event that it is.

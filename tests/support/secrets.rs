@@ -91,6 +91,7 @@ impl Secrets {
         for address in [address.as_str(), header("x-forwarded-for")] {
             self.personal.add("IP address", address.unwrap_or_default());
         }
+        self.add_edge(&header);
         for field in ["device_name", "browser"] {
             self.personal.add("device name", body[field].as_str().unwrap_or_default());
         }
@@ -99,10 +100,21 @@ impl Secrets {
         self.secret.add("idempotency key", header("idempotency-key").unwrap_or_default());
     }
 
+    /// What the edge says about itself and the client.
+    fn add_edge<'e>(&mut self, header: &impl Fn(&str) -> Option<&'e str>) {
+        self.secret.add("edge secret", header("x-origin-verify").unwrap_or_default());
+        let viewer = header("cloudfront-viewer-address").and_then(|viewer| viewer.rsplit_once(':'));
+        self.personal.add("IP address", viewer.map(|(address, _)| address).unwrap_or_default());
+        for name in ["city", "country-region-name", "country-name"] {
+            self.personal.add("location", header(&format!("cloudfront-viewer-{name}")).unwrap_or_default());
+        }
+    }
+
     /// What a back end says about its users' devices, and why it ends their sessions.
     fn add_body_of_service(&mut self, body: &Value) {
         let address = body["ip_address"].as_str().filter(|text| text.parse::<IpAddr>().is_ok());
         self.personal.add("IP address", address.unwrap_or_default());
+        self.personal.add("location", body["location"].as_str().unwrap_or_default());
         self.personal.add("user agent", body["headers"]["user-agent"].as_str().unwrap_or_default());
         self.personal.add("note", body["reason"].as_str().unwrap_or_default());
     }

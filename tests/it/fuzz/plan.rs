@@ -125,7 +125,7 @@ const ADDRESSES: &str = "2001:db8::1|::|203.0.113.9|256.1.1.1|fe80::1%eth0|unkno
 const CLAIMS: &str = "sub|role|sid|exp|nbf|iss|aud|";
 
 const FIELDS: &str =
-    "device_fingerprint|device_name|device_type|browser|ip_address|headers|user_ids|reason|dry_run";
+    "device_fingerprint|device_name|device_type|browser|ip_address|location|headers|user_ids|reason|dry_run";
 
 const SCRAPS: &str = "|\"|{|]|null|1e999|\\ud800|\"headers\":1,|\"body\":\"x\",";
 
