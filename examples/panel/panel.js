@@ -628,7 +628,8 @@ function common(template, session) {
   row.querySelector("bdi").textContent = session.device_name;
   row.querySelector(".ip").replaceChildren(...where(session));
   row.querySelector(".from").hidden = !hasMoved(session);
-  row.querySelector(".from").textContent = `signed in from ${session.signed_in_ip}`;  setTime(row.querySelector(".since"), session.created_at);
+  row.querySelector(".from").textContent = `signed in from ${session.signed_in_ip}`;
+  setTime(row.querySelector(".since"), session.created_at);
   return row;
 }
 
