@@ -124,8 +124,8 @@ def unavailable(wait: int = 1, detail: str = UNREACHABLE) -> NoReturn:
 
 async def current_user(bearer: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]) -> int:
     """The user of a live session. The session service says whether it is one, with the user's own token."""
-    # No token has other characters, and a header that has them cannot be sent on.
     if not bearer.credentials.isascii():
+        # No JWT has such a byte, and httpx does not send one.
         raise HTTPException(401, "The token is not valid")
     try:
         answer = await app.state.sessions.get(
