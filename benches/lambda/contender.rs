@@ -1,107 +1,145 @@
-//! The functions that are measured, and what one run of a process shows.
+//! The functions that are measured: how their processes are started, called and ended.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::process::Command;
+use tokio::time::timeout;
 
-use crate::Result;
-use crate::report::OWN_LIST;
-use crate::share::Share;
-use crate::support::Table;
-use crate::support::lambda::{Answer, Runtime};
+use crate::cgroup::Share;
+use crate::figures::Figure;
+use crate::support::engine::{Result, Table};
+use crate::support::lambda::Runtime;
 use crate::support::tls::Trust;
+use crate::support::token;
 
-/// A function to be measured.
-#[derive(Clone)]
+/// The longest wait for one answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A function to be measured, and the event that it is called with.
 pub struct Contender {
     pub name: &'static str,
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// The working directory.
-    pub folder: PathBuf,
+    /// The program and its arguments, with spaces between them.
+    command: String,
+    event: Value,
+    pub answer: Answer,
     /// What is deployed, without the language's own runtime.
-    pub deployed: Vec<PathBuf>,
-    /// Settings besides those that all get.
-    pub environment: Vec<(&'static str, &'static str)>,
-    /// The request.
-    pub request: Request,
-    /// What its answer must be.
-    pub answer: Expected,
+    pub deployed: Vec<String>,
+    /// Whether it is also measured with the CPU share of each memory.
+    pub has_shares: bool,
 }
 
-/// The requests that are measured. The lists show the three live sessions of user 74.
-#[derive(Clone, Copy)]
-pub enum Request {
-    /// An admin lists them. The token names the admin's session.
-    AdminList,
-    /// An admin lists them, with a token that names no session.
-    AdminListWithoutSid,
-    /// The user lists them. The token names the user's session.
-    OwnList,
-    /// The user lists them, with a token that names no session.
-    OwnListWithoutSid,
-    /// The user's client checks the current session, which the token names.
-    Check,
-}
-
-/// What an answer must be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    /// The same as that of the service.
+/// What it must answer.
+pub enum Answer {
+    /// The same as the first contender.
     Same,
     /// The same sessions, perhaps with other fields.
     SameSessions,
-    /// Anything: the function does less.
-    Anything,
+    /// Anything else with status 200.
+    Other,
 }
 
-/// What all contenders are given.
-pub struct World {
-    pub database: Table,
-    pub trust: Trust,
-    pub secret: &'static str,
-    pub events: Events,
-    /// The live session of the admin.
-    pub admin_session: String,
-}
+impl Contender {
+    /// The last word of the command is what is deployed.
+    pub fn new(name: &'static str, command: &str, event: &Value) -> Self {
+        let deployed = command.rsplit(' ').take(1).map(str::to_owned).collect();
+        let (command, event) = (command.to_owned(), event.clone());
+        Self { name, command, event, answer: Answer::Same, deployed, has_shares: false }
+    }
 
-/// One event for each [`Request`].
-pub struct Events {
-    pub admin_list: Value,
-    pub admin_list_without_sid: Value,
-    pub own_list: Value,
-    pub own_list_without_sid: Value,
-    pub check: Value,
-}
+    pub fn expect(self, answer: Answer) -> Self {
+        Self { answer, ..self }
+    }
 
-impl Events {
-    fn get(&self, request: Request) -> &Value {
-        match request {
-            Request::AdminList => &self.admin_list,
-            Request::AdminListWithoutSid => &self.admin_list_without_sid,
-            Request::OwnList => &self.own_list,
-            Request::OwnListWithoutSid => &self.own_list_without_sid,
-            Request::Check => &self.check,
+    pub fn with_shares(self) -> Self {
+        Self { has_shares: true, ..self }
+    }
+
+    pub fn deployed_as(self, deployed: &[String]) -> Self {
+        Self { deployed: deployed.to_vec(), ..self }
+    }
+
+    /// Whether everything that is deployed has been built.
+    pub fn is_here(&self) -> bool {
+        self.deployed.iter().all(|path| Path::new(path).exists())
+    }
+
+    /// Starts it and makes the first call.
+    pub async fn start(&self, environment: &Environment, throttle: Throttle<'_>) -> Result<Process<'_>> {
+        let mut runtime = Runtime::run(self.command(environment, throttle)).await;
+        let ready = timeout(ANSWER_TIMEOUT, runtime.ready()).await;
+        ready.map_err(|_| format!("{} does not start", self.name))?.map_err(|error| self.failure(&error))?;
+        let init = runtime.started.elapsed();
+        let id = runtime.id().ok_or("it has ended")?;
+        if let Throttle::AfterInit(share) = throttle {
+            share.add(id)?;
         }
+        let mut process = Process { contender: self, runtime, id, start: Start::default() };
+        let (first, answer) = process.call_with(&self.event).await?;
+        process.start = Start { init, first, cpu: process.cpu()?, answer };
+        Ok(process)
+    }
+
+    fn failure(&self, error: &impl std::fmt::Debug) -> String {
+        format!("{}: {error:?}", self.name)
+    }
+
+    fn command(&self, environment: &Environment, throttle: Throttle<'_>) -> Command {
+        let mut words = self.command.split(' ');
+        let mut command = match throttle {
+            // A shell joins the group before it becomes the program.
+            Throttle::Always(share) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", r#"echo $$ >"$0" && exec "$@""#]).arg(share.members());
+                shell
+            }
+            Throttle::Never | Throttle::AfterInit(_) => Command::new(words.next().unwrap_or_default()),
+        };
+        command.args(words).env_clear().envs(environment.0.iter().cloned());
+        command
     }
 }
 
-/// What one process did, from its start to its end.
-pub struct Run {
-    pub start: Start,
-    /// Each warm call.
-    pub warm: Vec<Duration>,
-    /// CPU time of a warm call.
-    pub cpu: Duration,
-    /// The most memory that was resident, in bytes.
-    pub memory: u64,
+/// The environment that all contenders get.
+pub struct Environment(Vec<(&'static str, String)>);
+
+impl Environment {
+    /// For a table whose engine is behind TLS at this port.
+    pub fn new(table: &Table, port: u16, trust: &Trust) -> Self {
+        let (all_roots, test_root) = (trust.all_roots.to_string_lossy(), trust.test_root.to_string_lossy());
+        Self(vec![
+            ("PATH", std::env::var("PATH").unwrap_or_default()),
+            ("AWS_REGION", table.region.clone()),
+            ("AWS_DEFAULT_REGION", table.region.clone()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", format!("https://localhost:{port}")),
+            ("AWS_ACCESS_KEY_ID", table.access_key_id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", table.secret_access_key.clone()),
+            ("SSL_CERT_FILE", all_roots.to_string()),
+            ("AWS_CA_BUNDLE", all_roots.into()),
+            ("NODE_EXTRA_CA_CERTS", test_root.into()),
+            ("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true".into()),
+            ("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/fastapi").into()),
+            ("TABLE_NAME", table.table.clone()),
+            ("JWT_SECRET", token::SECRET.into()),
+            ("SERVICE_ROLE", "service".into()),
+        ])
+    }
+}
+
+/// When a process is held to a CPU share.
+#[derive(Clone, Copy)]
+pub enum Throttle<'s> {
+    Never,
+    /// From the first call on. Lambda starts a function with more CPU than it runs with.
+    AfterInit(&'s Share),
+    /// From the start on, which is the worst case.
+    Always(&'s Share),
 }
 
 /// A cold start.
-#[derive(Clone)]
+#[derive(Default)]
 pub struct Start {
     /// From the start of the process until it asks for an event.
     pub init: Duration,
@@ -118,155 +156,72 @@ impl Start {
     pub fn cold(&self) -> Duration {
         self.init + self.first
     }
+
+    /// The body of the first answer.
+    pub fn body(&self) -> Result<Value> {
+        match self.answer["statusCode"].as_u64() {
+            Some(200) => Ok(serde_json::from_str(self.answer["body"].as_str().unwrap_or_default())?),
+            _ => Err(format!("instead of 200: {}", self.answer).into()),
+        }
+    }
 }
 
-/// When a process is held to its CPU share.
-#[derive(Clone, Copy)]
-pub enum Throttle<'s> {
-    /// Never.
-    Never,
-    /// From the first call on. Lambda starts a function with more CPU than it runs with.
-    AfterInit(&'s Share),
-    /// From the start on, which is the worst case.
-    Always(&'s Share),
-}
-
-/// The longest wait for one answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The calls after the first that count as neither cold nor warm.
-const WARM_UP: usize = 20;
-
-/// A process that has answered its first call.
+/// A process that has answered its first call. It is killed when this is dropped.
 pub struct Process<'c> {
-    pub start: Start,
-    runtime: Runtime,
     contender: &'c Contender,
-    event: &'c Value,
-}
-
-impl Contender {
-    /// Starts it, makes the first call and `calls` warm ones, and ends it.
-    pub async fn run(&self, world: &World, calls: usize) -> Result<Run> {
-        let mut process = self.start(world, Throttle::Never).await?;
-        for _ in 0..WARM_UP {
-            process.call().await?;
-        }
-        let before = cpu_time(process.id()?)?;
-        let mut warm = Vec::with_capacity(calls);
-        for _ in 0..calls {
-            warm.push(process.call().await?);
-        }
-        let cpu = (cpu_time(process.id()?)? - before) / u32::try_from(calls)?;
-        Ok(Run { warm, cpu, memory: process.peak_memory()?, start: process.end().await })
-    }
-
-    /// Starts it and makes the first call.
-    pub async fn start<'c>(&'c self, world: &'c World, throttle: Throttle<'_>) -> Result<Process<'c>> {
-        let mut runtime = Runtime::run(self.command(world, throttle)).await;
-        let ready = tokio::time::timeout(ANSWER_TIMEOUT, runtime.ready()).await;
-        let ready = ready.map_err(|_| format!("{} does not start", self.name))?;
-        ready.map_err(|error| format!("{}: {error:?}", self.name))?;
-        let init = runtime.started.elapsed();
-        if let Throttle::AfterInit(share) = throttle {
-            share.add(runtime.id().ok_or("it has ended")?)?;
-        }
-        let event = world.events.get(self.request);
-        let answer = self.call(&mut runtime, event).await?;
-        let cpu = cpu_time(runtime.id().ok_or("it has ended")?)?;
-        let start = Start { init, first: answer.answered - answer.delivered, cpu, answer: answer.body };
-        Ok(Process { start, runtime, contender: self, event })
-    }
-
-    async fn call(&self, runtime: &mut Runtime, event: &Value) -> Result<Answer> {
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, runtime.invoke(event)).await;
-        let answer = answer.map_err(|_| format!("{} does not answer", self.name))?;
-        answer.map_err(|outcome| format!("{}: {outcome:?}", self.name).into())
-    }
-
-    fn command(&self, world: &World, throttle: Throttle<'_>) -> Command {
-        let mut command = self.program(throttle);
-        let Table { table, region, endpoint, access_key_id, secret_access_key, .. } = &world.database;
-        command.current_dir(&self.folder).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("AWS_REGION", region).env("AWS_DEFAULT_REGION", region);
-        command.env("AWS_ENDPOINT_URL_DYNAMODB", endpoint);
-        command.env("AWS_ACCESS_KEY_ID", access_key_id).env("AWS_SECRET_ACCESS_KEY", secret_access_key);
-        command.env("SSL_CERT_FILE", &world.trust.all_roots).env("AWS_CA_BUNDLE", &world.trust.all_roots);
-        command.env("NODE_EXTRA_CA_CERTS", &world.trust.test_root);
-        command.env("TABLE_NAME", table).env("JWT_SECRET", world.secret);
-        command.envs(self.environment.iter().copied());
-        command
-    }
-
-    /// The program and its arguments, in a shell that joins the group first where it must.
-    fn program(&self, throttle: Throttle<'_>) -> Command {
-        let Throttle::Always(share) = throttle else {
-            let mut command = Command::new(&self.command[0]);
-            command.args(&self.command[1..]);
-            return command;
-        };
-        let mut command = Command::new("sh");
-        command.args(["-c", r#"echo $$ >"$0" && exec "$@""#]).arg(share.members()).args(&self.command);
-        command
-    }
-
-    /// Whether it is measured with CPU shares: what a user would deploy, with the admin's list, the user's own, and the
-    /// check.
-    pub fn gets_shares(&self) -> bool {
-        match self.request {
-            Request::AdminList => self.answer == Expected::Same,
-            Request::OwnList => self.name == OWN_LIST,
-            Request::Check => true,
-            _ => false,
-        }
-    }
-
-    /// The files that are deployed, in bytes.
-    pub fn size(&self) -> Result<u64> {
-        self.deployed.iter().map(|path| size(path)).sum()
-    }
+    runtime: Runtime,
+    id: u32,
+    pub start: Start,
 }
 
 impl Process<'_> {
-    /// The time of one call.
+    /// The time of one more call with the contender's event.
     pub async fn call(&mut self) -> Result<Duration> {
-        let answer = self.contender.call(&mut self.runtime, self.event).await?;
-        Ok(answer.answered - answer.delivered)
+        Ok(self.call_with(&self.contender.event).await?.0)
     }
 
-    /// The time of one call with another event, its CPU time, and the answer.
-    pub async fn call_with(&mut self, event: &Value) -> Result<(Duration, Duration, Value)> {
-        let before = cpu_time(self.id()?)?;
-        let answer = self.contender.call(&mut self.runtime, event).await?;
-        let cpu = cpu_time(self.id()?)? - before;
-        Ok((answer.answered - answer.delivered, cpu, answer.body))
+    /// The time of one call with another event, and the answer.
+    pub async fn call_with(&mut self, event: &Value) -> Result<(Duration, Value)> {
+        let answer = timeout(ANSWER_TIMEOUT, self.runtime.invoke(event)).await;
+        let answer = answer.map_err(|_| format!("{} does not answer", self.contender.name))?;
+        let answer = answer.map_err(|error| self.contender.failure(&error))?;
+        Ok((answer.answered - answer.delivered, answer.body))
     }
 
-    /// One call each `interval`, so many in all.
-    pub async fn paced(&mut self, calls: usize, interval: Duration) -> Result<Vec<Duration>> {
-        let mut ticks = tokio::time::interval(interval);
-        let mut times = Vec::with_capacity(calls);
+    /// So many calls, one each `interval`.
+    pub async fn paced(&mut self, calls: usize, interval: Duration) -> Result<Figure> {
+        let (mut ticks, mut times) = (tokio::time::interval(interval), Figure::default());
         for _ in 0..calls {
             ticks.tick().await;
-            times.push(self.call().await?);
+            times.0.push(self.call().await?);
         }
         Ok(times)
     }
 
     /// One call after the other for so long.
-    pub async fn back_to_back(&mut self, duration: Duration) -> Result<Vec<Duration>> {
-        let start = Instant::now();
-        let mut times = Vec::new();
+    pub async fn back_to_back(&mut self, duration: Duration) -> Result<Figure> {
+        let (start, mut times) = (Instant::now(), Figure::default());
         while start.elapsed() < duration {
-            times.push(self.call().await?);
+            times.0.push(self.call().await?);
         }
         Ok(times)
     }
 
+    /// CPU time of all threads so far: the first number of `schedstat`, in nanoseconds.
+    pub fn cpu(&self) -> Result<Duration> {
+        let mut sum = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.id))? {
+            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+            sum += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(sum))
+    }
+
     /// The most memory that was resident so far, in bytes.
     pub fn peak_memory(&self) -> Result<u64> {
-        peak_memory(self.id()?)
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        Ok(1024 * peak.ok_or("no VmHWM in /proc")?.parse::<u64>()?)
     }
 
     /// Ends the process, and waits until it is gone.
@@ -274,32 +229,4 @@ impl Process<'_> {
         self.runtime.kill().await;
         self.start
     }
-
-    fn id(&self) -> Result<u32> {
-        Ok(self.runtime.id().ok_or("it has ended")?)
-    }
-}
-
-fn size(path: &Path) -> Result<u64> {
-    if !path.is_dir() {
-        return Ok(fs::metadata(path)?.len());
-    }
-    fs::read_dir(path)?.map(|entry| size(&entry?.path())).sum()
-}
-
-/// CPU time of all threads so far: the first number of `schedstat`, in nanoseconds.
-fn cpu_time(process: u32) -> Result<Duration> {
-    let mut sum = 0;
-    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-        sum += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
-    }
-    Ok(Duration::from_nanos(sum))
-}
-
-fn peak_memory(process: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = kilobytes.and_then(|text| text.trim().strip_suffix(" kB"));
-    Ok(1024 * number.ok_or("no VmHWM in /proc")?.trim().parse::<u64>()?)
 }

@@ -1,85 +1,65 @@
-//! The service beside its floor, its limit and what a user would pick instead: cold starts and warm calls over TLS, and
-//! the same with the CPU share that Lambda gives to a memory.
+//! The service beside what others would use: cold starts and warm calls over TLS, the same with the CPU share that
+//! Lambda gives to a memory, and what each route costs.
 //!
-//! `cargo bench --bench lambda` builds the release binary as it is deployed and prints tables. The peers are put in
-//! place by `benches/peers/install`; one that is missing is named and left out. After a `--`:
+//! `cargo bench --bench lambda` builds the release binary and prints tables. `benches/peers/install` puts the other
+//! programs in place; one that is missing is named and left out. After a `--`:
 //!
-//! - `--memory 128,256` gives each contender the CPU share of so many MB, one after the other; by default only the
-//!   service gets one, that of the template's memory.
+//! - `--rounds N` changes the number of cold starts; 0 leaves this table out.
+//! - `--memory 128,256` adds a table with the CPU share of so many MB.
 //! - `--rtt 4ms` is how much later DynamoDB's answers arrive in that table.
-//! - `--rounds N` changes the number of cold starts; 0 leaves the table of cold starts and warm calls out.
-//! - `--routes` adds a table of all routes.
-//! - `--beside PATH` measures another build of the service in the same run. Compiler options are judged in this way.
-//! - `--json` prints for machines.
+//! - `--routes` adds a table of all routes, and one of how their cost grows.
+//! - `--beside PATH` measures another build of the service in the same run.
 
 #[path = "../../examples/local/demo.rs"]
 mod demo;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+mod cgroup;
 mod contender;
-mod memory;
-mod report;
+mod figures;
 mod routes;
-mod share;
+mod shares;
+mod starts;
 
-use std::env;
-use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use std::{env, fs};
 
 use chrono::Utc;
 use dynoxide::Database;
 use lexopt::Arg::Long;
 use lexopt::ValueExt;
 use serde_json::{Value, json};
-use serde_norway::Value as Yaml;
-use sessions::session::UserId;
 use tokio::net::TcpListener;
 
-use contender::{Contender, Events, Expected, Request, World};
-use memory::Shares;
-use report::{BESIDE, Measured, OWN_LIST, OWN_LIST_WITHOUT_SID, Report, Target, Zips};
-use routes::Routes;
-use support::tls::{Front, Trust};
-use support::{Folder, Table, engine, token};
-
-/// Every failure ends the benchmark.
-pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
-
-/// Cold starts of each contender. They take turns, so that what the machine does meanwhile affects all in the same way.
-const ROUNDS: usize = 15;
-
-/// Warm calls after each cold start.
-const CALLS: usize = 200;
-
-/// How long DynamoDB's answer takes on the way in Lambda.
-const RTT: Duration = Duration::from_millis(4);
+use contender::{Answer, Contender, Environment};
+use support::engine::Result;
+use support::tls::Front;
+use support::{Folder, Service, engine, token};
 
 /// The options of the command line.
 struct Options {
-    json: bool,
     rounds: usize,
-    routes: bool,
+    memories: Vec<u32>,
     rtt: Duration,
-    memories: Option<Vec<u32>>,
-    beside: Option<PathBuf>,
+    routes: bool,
+    beside: Option<String>,
 }
 
 impl Options {
     fn parse() -> Result<Self> {
-        let mut options =
-            Self { json: false, rounds: ROUNDS, routes: false, rtt: RTT, memories: None, beside: None };
+        let rtt = Duration::from_millis(4);
+        let mut options = Self { rounds: 15, memories: Vec::new(), rtt, routes: false, beside: None };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
-                Long("json") => options.json = true,
                 Long("rounds") => options.rounds = parser.value()?.parse()?,
-                Long("routes") => options.routes = true,
+                Long("memory") => options.memories = parser.value()?.parse_with(numbers)?,
                 Long("rtt") => options.rtt = parser.value()?.parse_with(milliseconds)?,
-                Long("memory") => options.memories = Some(parser.value()?.parse_with(numbers)?),
-                Long("beside") => options.beside = Some(parser.value()?.into()),
+                Long("routes") => options.routes = true,
+                Long("beside") => options.beside = Some(parser.value()?.parse()?),
                 // cargo adds this one.
                 Long("bench") => {}
                 other => return Err(other.unexpected().into()),
@@ -101,263 +81,93 @@ fn numbers(text: &str) -> Result<Vec<u32>> {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
-    let options = Options::parse()?;
-    let outcome = run(&options, Folder::new().path()).await?;
-    println!("{}", if options.json { outcome.json().to_string() } else { outcome.text() });
+    let (options, folder) = (Options::parse()?, Folder::new());
+    build()?;
+    let table = engine::serve(TcpListener::bind("127.0.0.1:0").await?, Database::memory()?)?;
+    engine::create_table(&table.client(), &table.table).await?;
+    let service = Service { now: Utc::now(), ..Service::on(table.clone(), &[]) };
+    demo::fill(&table.client(), &table.table, service.store(), service.now).await?;
+    let own = service.get("/sessions/my-sessions", &bearer("1", Some("admin"), None)).await;
+    let contenders = contenders(own.ids()[0], options.beside.as_deref())?;
+
+    let (front, trust) = Front::new(table.endpoint.replace("http://", ""), folder.path())?;
+    let near = Environment::new(&table, front.serve(Duration::ZERO).await?, &trust);
+    let far = Environment::new(&table, front.serve(options.rtt).await?, &trust);
+    if options.rounds > 0 {
+        println!("{}", starts::table(&contenders, options.rounds, &near).await?);
+    }
+    if !options.memories.is_empty() {
+        println!("{}", shares::table(&contenders, &options.memories, options.rtt, &far).await?);
+    }
+    if options.routes {
+        println!("{}", routes::table(&contenders, &table, own.ids()[0], &near).await?);
+        println!("{}", routes::growth().await?);
+    }
     Ok(())
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+/// Builds the program as it is deployed.
+fn build() -> Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["build", "--release", "--locked", "--quiet", "--bins", "--target-dir", "target"];
+    let status = Command::new(cargo).current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).status()?;
+    if status.success() { Ok(()) } else { Err("the service cannot be built".into()) }
 }
 
-/// Everything that was measured.
-struct Outcome {
-    report: Option<Report>,
-    shares: Option<Shares>,
-    routes: Option<Routes>,
-}
+/// Each of these is a row of the tables; the service comes first.
+fn contenders(admin_session: &str, beside: Option<&str>) -> Result<Vec<Contender>> {
+    let admin_list = &event("admin-lists-sessions", &bearer("1", Some("admin"), Some(admin_session)))?;
+    let admin_list_no_sid = &event("admin-lists-sessions", &bearer("1", Some("admin"), None))?;
+    let own_list = &event("user-lists-own", &bearer("74", None, Some(demo::OFFICE_PC)))?;
+    let own_list_no_sid = &event("user-lists-own", &bearer("74", None, None))?;
+    let check = &event("user-checks-current", &bearer("74", None, Some(demo::OFFICE_PC)))?;
 
-impl Outcome {
-    fn targets(&self) -> Vec<Target> {
-        let report = self.report.iter().flat_map(Report::targets);
-        let routes = self.routes.iter().flat_map(Routes::targets);
-        report.chain(self.shares.iter().flat_map(Shares::targets)).chain(routes).collect()
+    let (service, row) = (target("release/sessions"), Contender::new);
+    let mut all = vec![
+        row("admin's list", &service, admin_list).with_shares(),
+        row("admin's list, no `sid`", &service, admin_list_no_sid),
+        row("own list", &service, own_list).expect(Answer::SameSessions).with_shares(),
+        row("own list, no `sid`", &service, own_list_no_sid).expect(Answer::SameSessions),
+        row("check", &service, check).expect(Answer::Other).with_shares(),
+    ];
+    if let Some(other) = beside {
+        all.push(row(routes::OTHER_BUILD, other, admin_list));
+        all.push(row("other build: own list", other, own_list).expect(Answer::SameSessions));
+        all.push(row("other build: check", other, check).expect(Answer::Other));
     }
-
-    fn text(&self) -> String {
-        let report = self.report.as_ref().map(Report::table);
-        let tables =
-            [report, self.shares.as_ref().map(Shares::table), self.routes.as_ref().map(Routes::table)];
-        let mut text: Vec<String> = tables.into_iter().flatten().collect();
-        text.push(self.targets().iter().map(Target::text).collect());
-        text.join("\n")
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "cold_and_warm": self.report.as_ref().map(Report::json),
-            "memory": self.shares.as_ref().map(Shares::json),
-            "routes": self.routes.as_ref().map(Routes::json),
-            "targets": self.targets().iter().map(Target::json).collect::<Vec<_>>(),
-        })
-    }
-}
-
-async fn run(options: &Options, folder: &Path) -> Result<Outcome> {
-    build("Cargo.toml")?;
-    build("benches/peers/floor/Cargo.toml")?;
-    let beside = options.beside.as_deref();
-    let (contenders, missing): (Vec<_>, Vec<_>) = contenders(beside)
-        .into_iter()
-        .partition(|contender| contender.deployed.iter().all(|path| path.exists()));
-    for contender in &missing {
+    let fastapi = target("peers/fastapi/bin/python -m awslambdaric app.handler");
+    let packages = [target("peers/fastapi/lib"), root("benches/peers/fastapi/app.py")];
+    all.extend([
+        row("Rust, SDK's defaults", &target("peers/rust/release/plain"), admin_list).with_shares(),
+        row("Go, AWS SDK v2", &target("peers/go/bootstrap"), admin_list).with_shares(),
+        row("Node, AWS SDK v3", &format!("node {}", target("peers/node/index.mjs")), admin_list)
+            .with_shares(),
+        row("FastAPI, Mangum, boto3", &fastapi, admin_list).deployed_as(&packages).with_shares(),
+        row("floor: no-op", &target("peers/floor/release/floor"), admin_list).expect(Answer::Other),
+    ]);
+    let (here, missing): (Vec<_>, Vec<_>) = all.into_iter().partition(Contender::is_here);
+    for contender in missing {
         eprintln!("{} is not here and is left out; benches/peers/install puts it in place", contender.name);
     }
-    let plain = database().await?;
-    let address = plain.endpoint.trim_start_matches("http://").to_owned();
-    let (front, trust) = Front::new(address, folder)?;
-    let mut world = world(&plain, trust).await?;
-    world.database.endpoint = endpoint(front.serve(Duration::ZERO).await?);
-    let report = match options.rounds {
-        0 => None,
-        rounds => Some(starts_and_calls(&contenders, rounds, &world, beside).await?),
-    };
-    let routes = match options.routes {
-        true => {
-            let beside = contenders.iter().find(|contender| contender.name == report::BESIDE);
-            Some(Routes::measure(&contenders[0], beside, &world, &plain).await?)
-        }
-        false => None,
-    };
-    world.database.endpoint = endpoint(front.serve(options.rtt).await?);
-    let shares = shares(options, &contenders, &world).await?;
-    Ok(Outcome { report, shares, routes })
+    Ok(here)
 }
 
-fn endpoint(port: u16) -> String {
-    format!("https://localhost:{port}")
+/// One of the files under events/, with another token.
+fn event(file: &str, bearer: &str) -> Result<Value> {
+    let mut event: Value = serde_json::from_str(&fs::read_to_string(root(&format!("events/{file}.json")))?)?;
+    event["headers"]["authorization"] = json!(format!("Bearer {bearer}"));
+    Ok(event)
 }
 
-async fn starts_and_calls(
-    contenders: &[Contender],
-    rounds: usize,
-    world: &World,
-    beside: Option<&Path>,
-) -> Result<Report> {
-    let mut measured: Vec<_> = contenders.iter().map(Measured::new).collect::<Result<_>>()?;
-    let mut order: Vec<_> = (0..contenders.len()).collect();
-    for round in 1..=rounds {
-        eprintln!("round {round} of {rounds}");
-        // What runs before a contender leaves the machine's caches and memory in some state.
-        fastrand::shuffle(&mut order);
-        for &at in &order {
-            measured[at].add(contenders[at].run(world, CALLS).await?);
-        }
-        same_answers(contenders, &measured)?;
-    }
-    let beside = beside.map(report::zipped).transpose()?;
-    Ok(Report::new(&measured, rounds, Zips { service: report::zipped(&service())?, beside }))
+/// A token that is good for longer than the benchmark runs.
+fn bearer(user: &str, role: Option<&str>, sid: Option<&str>) -> String {
+    token::token(user, role, sid, Utc::now().timestamp() + 24 * 3_600)
 }
 
-/// The shares of the memories that were asked for, or else that of the template for the service. Where the machine has
-/// no control groups for us, this says so, and the rest still runs.
-async fn shares(options: &Options, contenders: &[Contender], world: &World) -> Result<Option<Shares>> {
-    let (contenders, memories) = match &options.memories {
-        Some(memories) => (contenders, memories.clone()),
-        None => (&contenders[..1], vec![default_memory()?]),
-    };
-    if let Some(Err(error)) = memories.first().map(|memory| share::Share::of(*memory)) {
-        eprintln!("no CPU shares here: {error}");
-        return Ok(None);
-    }
-    let contenders: Vec<_> = contenders.iter().filter(|contender| contender.gets_shares()).cloned().collect();
-    Shares::measure(&contenders, &memories, world, options.rtt).await.map(Some)
+fn root(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).to_string_lossy().into_owned()
 }
 
-/// The default of the template's `MemorySize`.
-fn default_memory() -> Result<u32> {
-    let template: Yaml = serde_norway::from_str(include_str!("../../template.yaml"))?;
-    let memory = template["Parameters"]["MemorySize"]["Default"].as_u64();
-    Ok(memory.ok_or("template.yaml has no default memory")?.try_into()?)
-}
-
-/// Builds a package's program as for a deployment, into the one target folder.
-fn build(manifest: &str) -> Result<()> {
-    eprintln!("building {manifest}");
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(root()).args(["build", "--release", "--locked", "--offline", "--quiet", "--bins"]);
-    let status = command.args(["--target-dir", "target", "--manifest-path", manifest]).status()?;
-    if status.success() { Ok(()) } else { Err(format!("cannot build {manifest}").into()) }
-}
-
-fn target(path: &str) -> PathBuf {
-    root().join("target").join(path)
-}
-
-/// The deployed program.
-fn service() -> PathBuf {
-    target("release/sessions")
-}
-
-fn contenders(beside: Option<&Path>) -> Vec<Contender> {
-    let mut contenders = vec![
-        native("this service", service(), Request::AdminList, Expected::Same),
-        native("admin's list, no sid", service(), Request::AdminListWithoutSid, Expected::Same),
-        native(OWN_LIST, service(), Request::OwnList, Expected::SameSessions),
-        native(OWN_LIST_WITHOUT_SID, service(), Request::OwnListWithoutSid, Expected::SameSessions),
-        native("check, sid", service(), Request::Check, Expected::Anything),
-    ];
-    if let Some(program) = beside {
-        let own = native("own list beside it", program.into(), Request::OwnList, Expected::SameSessions);
-        contenders.push(native(BESIDE, program.into(), Request::AdminList, Expected::SameSessions));
-        contenders.push(own);
-    }
-    let floor = || target("release/floor");
-    let limit = native("limit: raw Query", floor(), Request::AdminList, Expected::Anything);
-    contenders.push(native("floor: no-op", floor(), Request::AdminList, Expected::Anything));
-    contenders.push(Contender { environment: vec![("FLOOR", "query")], ..limit });
-    contenders.extend([node(), fastapi()]);
-    contenders
-}
-
-fn native(name: &'static str, program: PathBuf, request: Request, answer: Expected) -> Contender {
-    Contender {
-        name,
-        command: vec![program.to_string_lossy().into_owned()],
-        folder: root().into(),
-        deployed: vec![program],
-        environment: routes::SETTINGS.to_vec(),
-        request,
-        answer,
-    }
-}
-
-fn node() -> Contender {
-    let bundle = target("peers/node/index.mjs");
-    Contender {
-        name: "Node, AWS SDK v3",
-        command: vec!["node".into(), bundle.to_string_lossy().into_owned()],
-        folder: root().into(),
-        deployed: vec![bundle],
-        environment: vec![("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true")],
-        request: Request::AdminList,
-        answer: Expected::Same,
-    }
-}
-
-fn fastapi() -> Contender {
-    let python = target("peers/fastapi/bin/python").to_string_lossy().into_owned();
-    Contender {
-        name: "FastAPI, Mangum, boto3",
-        command: [&python, "-m", "awslambdaric", "app.handler"].map(str::to_owned).into(),
-        folder: root().join("benches/peers/fastapi"),
-        deployed: vec![target("peers/fastapi/lib"), root().join("benches/peers/fastapi/app.py")],
-        environment: vec![],
-        request: Request::AdminList,
-        answer: Expected::Same,
-    }
-}
-
-/// The demo data in an engine of its own.
-async fn database() -> Result<Table> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let plain = engine::serve(listener, Database::memory()?)?;
-    let client = plain.client();
-    engine::create_table(&client, &plain.table).await?;
-    let policy = support::settings(&plain, &[]).policy;
-    demo::fill(&client, &plain.table, &plain.store(policy), Utc::now()).await?;
-    Ok(plain)
-}
-
-async fn world(plain: &Table, trust: Trust) -> Result<World> {
-    let policy = support::settings(plain, &[]).policy;
-    let admin = plain.store(policy).user_sessions(&UserId::parse("1")?).await?;
-    let admin_session = admin.open.first().ok_or("the admin has no session")?.id.to_string();
-    let events = events(&admin_session)?;
-    Ok(World { database: plain.clone(), trust, secret: token::SECRET, events, admin_session })
-}
-
-fn events(admin_session: &str) -> Result<Events> {
-    let admin: Value = serde_json::from_str(include_str!("../../events/admin-lists-sessions.json"))?;
-    let own: Value = serde_json::from_str(include_str!("../../events/user-lists-own.json"))?;
-    let check: Value = serde_json::from_str(include_str!("../../events/user-checks-current.json"))?;
-    let expires = Utc::now().timestamp() + 3_600;
-    let with = |event: &Value, user, role, sid| {
-        let mut event = event.clone();
-        event["headers"]["authorization"] =
-            json!(format!("Bearer {}", token::token(user, role, sid, expires)));
-        event
-    };
-    Ok(Events {
-        admin_list: with(&admin, "1", Some("admin"), Some(admin_session)),
-        admin_list_without_sid: with(&admin, "1", Some("admin"), None),
-        own_list: with(&own, "74", None, Some(demo::OFFICE_PC)),
-        own_list_without_sid: with(&own, "74", None, None),
-        check: with(&check, "74", None, Some(demo::OFFICE_PC)),
-    })
-}
-
-/// A contender with a wrong answer does something else, and its figures mean nothing.
-fn same_answers(contenders: &[Contender], measured: &[Measured]) -> Result<()> {
-    let own = measured[0].body()?;
-    if own.as_array().is_none_or(|sessions| sessions.len() != 3) {
-        return Err(format!("the service answers {own}").into());
-    }
-    for (contender, measured) in contenders.iter().zip(measured) {
-        let is_right = match contender.answer {
-            Expected::Same => measured.body()? == own,
-            Expected::SameSessions => ids(&measured.body()?) == ids(&own),
-            Expected::Anything => true,
-        };
-        if !is_right {
-            return Err(format!("{} answers {} instead of {own}", contender.name, measured.body()?).into());
-        }
-    }
-    Ok(())
-}
-
-fn ids(sessions: &Value) -> Vec<&Value> {
-    sessions.as_array().into_iter().flatten().map(|session| &session["id"]).collect()
+fn target(path: &str) -> String {
+    root("target/") + path
 }

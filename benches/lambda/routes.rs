@@ -1,20 +1,14 @@
-//! What each route costs: its calls and units at DynamoDB, and the time and CPU time of a warm call.
-
-use std::time::Duration;
+//! What each route costs: its requests and units at DynamoDB, how they grow, and the time and CPU time of a warm call.
 
 use chrono::{TimeDelta, Utc};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use sessions::http::access::Access;
-use sessions::http::endpoint::{ENDPOINTS, Endpoint};
-use sessions::session::{Clock, SessionId};
-use sessions::store::SessionStore;
 
-use crate::Result;
-use crate::contender::{Contender, Process, Throttle, World};
-use crate::report::{Target, mib, millis, ms, quantile};
+use crate::contender::{Contender, Environment, Process, Throttle};
+use crate::figures::{self, Figure, mib, ms};
+use crate::support::engine::{Result, Table};
 use crate::support::proxy::Proxy;
-use crate::support::{Call, Service, Table, new_session, token};
+use crate::support::{Access, Call, ROUTES, Service, access, database, token};
 
 /// Warm calls of each route.
 const CALLS: usize = 100;
@@ -22,144 +16,90 @@ const CALLS: usize = 100;
 /// The live sessions of every user.
 const SESSIONS: usize = 3;
 
-/// What one route costs.
-struct Row {
-    route: String,
-    calls: usize,
-    read_units: f64,
-    write_units: f64,
-    times: Times,
-    /// The times of the other build, if it has the route.
-    beside: Option<Times>,
+/// Live and ended sessions of the users for whom the growth is shown.
+const GROWTH: [(usize, usize); 5] = [(1, 0), (3, 0), (10, 0), (100, 0), (3, 1_000)];
+
+/// The name of the other build whose routes are measured too.
+pub const OTHER_BUILD: &str = "other build: admin's list";
+
+/// The row that is no route: another API asks whether a token may be used there.
+const AUTHORIZER: &str = "Lambda authorizer";
+
+fn rows() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().copied().chain([AUTHORIZER])
 }
 
-/// Wall and CPU time of each call.
-#[derive(Default)]
-struct Times {
-    wall: Vec<Duration>,
-    cpu: Vec<Duration>,
-}
-
-/// All routes.
-pub struct Routes {
-    rows: Vec<Row>,
-    /// The most memory of the process that served all of them, in bytes.
-    memory: u64,
-}
-
-impl Routes {
-    /// Measures each route of the service. Every call is about another user, who has three live sessions. `table` is the
-    /// same as that of `world`, without TLS.
-    pub async fn measure(
-        service: &Contender,
-        beside: Option<&Contender>,
-        world: &World,
-        table: &Table,
-    ) -> Result<Self> {
-        let counter = Counter::on(table).await;
-        let mut process = service.start(world, Throttle::Never).await?;
-        let mut other = match beside {
-            Some(beside) => Some(beside.start(world, Throttle::Never).await?),
-            None => None,
-        };
-        let mut rows = Vec::new();
-        for route in ENDPOINTS.iter().map(Route::Endpoint).chain([Route::Authorizer]) {
-            eprintln!("{}", route.name());
-            rows.push(Row::measure(route, &mut process, other.as_mut(), &counter, world).await?);
-        }
-        let memory = process.peak_memory()?;
-        process.end().await;
-        if let Some(other) = other {
-            other.end().await;
-        }
-        Ok(Self { rows, memory })
+/// Measures each route of the first contender, and of the other build if there is one. Each call is about another user.
+pub async fn table(
+    contenders: &[Contender],
+    table: &Table,
+    admin_session: &str,
+    environment: &Environment,
+) -> Result<String> {
+    let mut counter = Counter::on(table, SESSIONS).await;
+    let other = contenders.iter().find(|contender| contender.name == OTHER_BUILD);
+    let mut processes = Vec::new();
+    for build in contenders.iter().take(1).chain(other) {
+        processes.push(build.start(environment, Throttle::Never).await?);
     }
-
-    pub fn targets(&self) -> Vec<Target> {
-        vec![Target::at_most("MiB of memory at the peak, after all routes", 12.0, mib(self.memory))]
-    }
-
-    pub fn table(&self) -> String {
-        let mut text = format!(
-            "Each route, with `sid`, about one user with {SESSIONS} live sessions; a sign-in evicts one of them. {CALLS} calls, over TLS.\n\n\
-             | route | calls | read units | write units | warm p50 | CPU | beside it | CPU |\n|---|---|---|---|---|---|---|---|\n"
-        );
-        for row in &self.rows {
-            text += &row.text();
-        }
-        text
-    }
-
-    pub fn json(&self) -> Value {
-        let row = |row: &Row| {
-            json!({
-                "route": row.route, "calls": row.calls, "read_units": row.read_units, "write_units": row.write_units,
-                "warm_p50_ms": millis(row.times.p50()), "cpu_ms": millis(row.times.cpu_p50()),
-                "beside_p50_ms": row.beside.as_ref().map(|times| millis(times.p50())),
-                "beside_cpu_ms": row.beside.as_ref().map(|times| millis(times.cpu_p50())),
-            })
-        };
-        self.rows.iter().map(row).collect()
-    }
-}
-
-impl Times {
-    /// Calls a route of a process, each time about another user.
-    async fn measure(
-        route: Route,
-        process: &mut Process<'_>,
-        store: &SessionStore,
-        world: &World,
-    ) -> Result<Self> {
-        let mut times = Self::default();
-        for _ in 0..CALLS {
-            let event = route.event(&User::sign_in(store).await?, world);
-            let (wall, cpu, answer) = process.call_with(&event).await?;
-            check(&answer)?;
-            times.wall.push(wall);
-            times.cpu.push(cpu);
-        }
-        Ok(times)
-    }
-
-    fn p50(&self) -> Duration {
-        quantile(self.wall.clone(), 0.5)
-    }
-
-    fn cpu_p50(&self) -> Duration {
-        quantile(self.cpu.clone(), 0.5)
-    }
-}
-
-impl Row {
-    async fn measure(
-        route: Route,
-        process: &mut Process<'_>,
-        other: Option<&mut Process<'_>>,
-        counter: &Counter,
-        world: &World,
-    ) -> Result<Self> {
-        let store = counter.service.store();
-        let event = route.event(&User::sign_in(store).await?, world);
-        let (calls, read_units, write_units) = counter.count(event).await?;
-        let times = Times::measure(route, process, store, world).await?;
-        let beside = match other {
+    let mut cells = Vec::new();
+    for route in rows() {
+        eprintln!("{route}");
+        let user = User::sign_in(&mut counter, SESSIONS).await;
+        let mut row = vec![format!("`{route}`"), counter.cost(&event(route, &user, admin_session)).await?];
+        for process in &mut processes {
             // An older build does not know every route. Its answer is printed, so that no other fault is overlooked.
-            Some(other) => {
-                let times = Times::measure(route, other, store, world).await;
-                times.inspect_err(|error| eprintln!("the build beside it: {error}")).ok()
-            }
-            None => None,
-        };
-        Ok(Self { route: route.name(), calls, read_units, write_units, times, beside })
+            let times = times(route, process, &mut counter, admin_session).await;
+            row.extend(times.inspect_err(|error| eprintln!("{error}")).unwrap_or(["-".into(), "-".into()]));
+        }
+        cells.push(row);
     }
+    let memory = mib(processes[0].peak_memory()?);
+    let head = ["route", "requests / read / write units", "warm p50", "CPU", "other build", "CPU"];
+    Ok(format!(
+        "Each route, with `sid`, about one user with {SESSIONS} live sessions; a sign-in evicts one of them. {CALLS} \
+         calls, over TLS. Memory at the peak, after all of them: {memory}.\n\n{}",
+        figures::table(&head[..2 + 2 * processes.len()], &cells)
+    ))
+}
 
-    fn text(&self) -> String {
-        let Self { route, calls, read_units, write_units, times, beside } = self;
-        let cells = |times: &Times| format!("{} | {}", ms(times.p50()), ms(times.cpu_p50()));
-        let (own, beside) = (cells(times), beside.as_ref().map_or_else(|| "- | -".into(), cells));
-        format!("| `{route}` | {calls} | {read_units} | {write_units} | {own} | {beside} |\n")
+/// Requests and units of each route by the number of the user's sessions. No sign-in that is counted evicts one.
+pub async fn growth() -> Result<String> {
+    let table = database().await;
+    let mut counter = Counter::on(&table, 1_000).await;
+    let admin_session = counter.service.sign_in("1", "a laptop").await.id.to_string();
+    let mut cells: Vec<_> = rows().map(|route| vec![format!("`{route}`")]).collect();
+    for (live, ended) in GROWTH {
+        eprintln!("{live} live and {ended} ended sessions");
+        // Each sign-in above its limit ends the oldest session.
+        let mut filler = Counter::on(&table, live).await;
+        for (route, row) in rows().zip(&mut cells) {
+            let user = User::sign_in(&mut filler, live + ended).await;
+            row.push(counter.cost(&event(route, &user, &admin_session)).await?);
+        }
     }
+    let names = GROWTH.map(|(live, ended)| format!("{live} live, {ended} ended"));
+    let head: Vec<_> = ["route"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    Ok(format!("Requests / read units / write units.\n\n{}", figures::table(&head, &cells)))
+}
+
+/// The medians of time and CPU time.
+async fn times(
+    route: &str,
+    process: &mut Process<'_>,
+    counter: &mut Counter,
+    admin_session: &str,
+) -> Result<[String; 2]> {
+    let (mut wall, mut cpu) = (Figure::default(), Figure::default());
+    for _ in 0..CALLS {
+        let event = event(route, &User::sign_in(counter, SESSIONS).await, admin_session);
+        let before = process.cpu()?;
+        let (time, answer) = process.call_with(&event).await?;
+        cpu.0.push(process.cpu()? - before);
+        wall.0.push(time);
+        check(&answer)?;
+    }
+    Ok([ms(wall.median()), ms(cpu.median())])
 }
 
 fn check(answer: &Value) -> Result<()> {
@@ -176,120 +116,73 @@ struct Counter {
 }
 
 impl Counter {
-    async fn on(table: &Table) -> Self {
+    async fn on(table: &Table, max_sessions: usize) -> Self {
         let proxy = Proxy::before(table).await;
-        let mut service = Service::on(proxy.database.clone(), SETTINGS);
-        service.now = Utc::now();
+        let settings = [("SERVICE_ROLE", "service"), ("MAX_SESSIONS", &max_sessions.to_string())];
+        let service = Service { now: Utc::now(), ..Service::on(proxy.database.clone(), &settings) };
         Self { service, proxy }
     }
 
-    /// Calls, read units and write units of one event.
-    async fn count(&self, event: Value) -> Result<(usize, f64, f64)> {
+    /// Requests, read units and write units of one event.
+    async fn cost(&self, event: &Value) -> Result<String> {
         self.service.flush_metrics();
         self.proxy.take();
-        let event = LambdaEvent::new(serde_json::from_value(event)?, self.service.invocation());
-        check(&serde_json::to_value(self.service.app.answer(event, self.service.now).await?)?)?;
+        let event = LambdaEvent::new(serde_json::from_value(event.clone())?, self.service.invocation());
+        check(&serde_json::to_value(self.service.app.answer(event, Utc::now()).await?)?)?;
         let counts: Value = serde_json::from_str(&self.service.flush_metrics().unwrap_or_default())?;
         let units = |name: &str| counts[name].as_f64().unwrap_or_default();
-        Ok((self.proxy.take().len(), units("ReadUnits"), units("WriteUnits")))
+        Ok(format!("{} / {} / {}", self.proxy.take().len(), units("ReadUnits"), units("WriteUnits")))
     }
 }
-
-/// Settings of the service besides those that it needs.
-pub const SETTINGS: &[(&str, &str)] = &[("SERVICE_ROLE", "service")];
 
 /// A user who has signed in on some devices, and the newest session.
 struct User {
     id: String,
-    session: SessionId,
+    session: String,
 }
 
 impl User {
-    /// The sessions have been idle for an hour, so that activity is written.
-    async fn sign_in(store: &SessionStore) -> Result<Self> {
-        let id = format!("user-{:016x}", fastrand::u64(..));
-        let at = Utc::now() - TimeDelta::hours(1);
-        let mut newest = None;
-        for device in 0..SESSIONS {
-            let new = new_session(&id, &format!("device {device}"), at);
-            newest = store.sign_in(&new, Clock::start(at)).await?.map(|signed_in| signed_in.session.id);
+    /// The sessions have been idle for a while, so that activity is written.
+    async fn sign_in(counter: &mut Counter, times: usize) -> Self {
+        let mut user = Self { id: format!("user-{:016x}", fastrand::u64(..)), session: String::new() };
+        counter.service.now = Utc::now() - TimeDelta::hours(1);
+        for device in 0..times {
+            user.session =
+                counter.service.sign_in(&user.id, &format!("device {device}")).await.id.to_string();
         }
-        Ok(Self { id, session: newest.ok_or("the session has ended")? })
-    }
-
-    /// A token of this user.
-    fn token(&self, sid: bool) -> String {
-        let session = self.session.to_string();
-        token::token(&self.id, None, sid.then_some(&*session), expires())
+        user
     }
 }
 
-/// One kind of event.
-#[derive(Clone, Copy)]
-enum Route {
-    Endpoint(&'static Endpoint),
-    Authorizer,
-}
-
-impl Route {
-    fn name(self) -> String {
-        match self {
-            Self::Endpoint(endpoint) => format!("{} {}", endpoint.method, endpoint.path),
-            Self::Authorizer => "Lambda authorizer".into(),
+/// The event with which a route is called about a user.
+fn event(route: &str, user: &User, admin_session: &str) -> Value {
+    let bearer = |id: &str, role, sid| token::token(id, role, sid, Utc::now().timestamp() + 3_600);
+    let own = bearer(&user.id, None, Some(&*user.session));
+    if route == AUTHORIZER {
+        return authorizer_event(&own);
+    }
+    let target = route.replace("{user_id}", &user.id).replace("{session_id}", &user.session);
+    let (method, path) = target.split_once(' ').unwrap_or_default();
+    let call = match route {
+        "GET /sessions/summary" => Call::new(method, &format!("{path}?user_id={}", user.id)),
+        "POST /sessions/create" | "POST /sessions/user/{user_id}" => {
+            Call::new(method, path).body(r#"{"device_fingerprint": "a new device"}"#)
         }
-    }
-
-    /// The event with which it is called about a user.
-    fn event(self, user: &User, world: &World) -> Value {
-        let Self::Endpoint(endpoint) = self else { return authorizer_event(&user.token(true)) };
-        let path = endpoint.path.replace("{user_id}", &user.id);
-        let path = path.replace("{session_id}", &user.session.to_string());
-        let call = Call::new(endpoint.method.as_str(), &(path + &query(endpoint, user)));
-        let call = call.token(&caller_token(endpoint, user, world));
-        match body(endpoint, user) {
-            Some(body) => call.body(&body.to_string()).event(),
-            None => call.event(),
-        }
-    }
+        "POST /sessions/end" => Call::new(method, path).body(&json!({"user_ids": [user.id]}).to_string()),
+        _ => Call::new(method, path),
+    };
+    let token = match access(route) {
+        Access::Admin | Access::AdminOrService => bearer("1", Some("admin"), Some(admin_session)),
+        Access::Service => bearer("backend", Some("service"), None),
+        _ if route == "POST /sessions/create" => bearer(&user.id, None, None),
+        _ => own,
+    };
+    call.token(&token).event()
 }
 
-fn query(endpoint: &Endpoint, user: &User) -> String {
-    match endpoint.path {
-        "/sessions/summary" => format!("?user_id={}", user.id),
-        _ => String::new(),
-    }
-}
-
-fn body(endpoint: &Endpoint, user: &User) -> Option<Value> {
-    match (endpoint.method.as_str(), endpoint.path) {
-        ("POST", "/sessions/create" | "/sessions/user/{user_id}") => {
-            Some(json!({"device_fingerprint": "a new device"}))
-        }
-        ("POST", "/sessions/end") => Some(json!({"user_ids": [user.id]})),
-        _ => None,
-    }
-}
-
-fn caller_token(endpoint: &Endpoint, user: &User, world: &World) -> String {
-    match endpoint.access {
-        Access::Admin | Access::AdminOrService => {
-            token::token("1", Some("admin"), Some(&world.admin_session), expires())
-        }
-        Access::Service => token::token("backend", Some("service"), None, expires()),
-        Access::User => user.token(true),
-        Access::NewUser => user.token(false),
-    }
-}
-
-/// The question of another API whether this token may be used there.
 fn authorizer_event(token: &str) -> Value {
-    let file = include_str!("../../events/authorizer-allows.json");
-    let mut event: Value = serde_json::from_str(file).expect("the file is JSON");
+    let mut event = Call::new("GET", "/").token(token).event();
+    event["type"] = json!("REQUEST");
     event["identitySource"] = json!([format!("Bearer {token}")]);
-    event["headers"]["authorization"] = json!(format!("Bearer {token}"));
     event
-}
-
-fn expires() -> i64 {
-    Utc::now().timestamp() + 3_600
 }
