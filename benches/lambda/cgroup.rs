@@ -18,29 +18,25 @@ pub struct Share(PathBuf);
 
 impl Share {
     /// A new group with the CPU share of so many MB.
-    ///
-    /// # Errors
-    /// The machine does not let us make one.
     pub fn of(memory: u32) -> Result<Self> {
         let mounts = fs::read_to_string("/proc/mounts")?;
-        let name = format!("sessions-bench-{}-{memory}", process::id());
-        let quota = u64::from(PERIOD) * u64::from(memory) / u64::from(ONE_CORE);
-        if let Some(root) = mount_point(&mounts, "cgroup", "cpu") {
-            let share = Self::new(root.join(name))?;
-            fs::write(share.0.join("cpu.cfs_period_us"), PERIOD.to_string())?;
-            fs::write(share.0.join("cpu.cfs_quota_us"), quota.to_string())?;
-            return Ok(share);
+        let quota = (u64::from(PERIOD) * u64::from(memory) / u64::from(ONE_CORE)).to_string();
+        let (root, limits) = match mount_point(&mounts, "cgroup", "cpu") {
+            Some(root) => {
+                (root, vec![("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", quota)])
+            }
+            None => {
+                let root = mount_point(&mounts, "cgroup2", "rw").ok_or("control groups are not mounted")?;
+                fs::write(root.join("cgroup.subtree_control"), "+cpu")?;
+                (root, vec![("cpu.max", format!("{quota} {PERIOD}"))])
+            }
+        };
+        let share = Self(root.join(format!("sessions-bench-{}-{memory}", process::id())));
+        fs::create_dir(&share.0)?;
+        for (file, limit) in limits {
+            fs::write(share.0.join(file), limit)?;
         }
-        let root = mount_point(&mounts, "cgroup2", "rw").ok_or("control groups are not mounted")?;
-        fs::write(root.join("cgroup.subtree_control"), "+cpu")?;
-        let share = Self::new(root.join(name))?;
-        fs::write(share.0.join("cpu.max"), format!("{quota} {PERIOD}"))?;
         Ok(share)
-    }
-
-    fn new(folder: PathBuf) -> io::Result<Self> {
-        fs::create_dir(&folder)?;
-        Ok(Self(folder))
     }
 
     /// Puts a process with all its threads into the group.

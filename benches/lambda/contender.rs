@@ -49,7 +49,7 @@ impl Contender {
         Self { name, command, event, answer: Answer::Same, deployed, has_shares: false }
     }
 
-    pub fn expect(self, answer: Answer) -> Self {
+    pub fn answers(self, answer: Answer) -> Self {
         Self { answer, ..self }
     }
 

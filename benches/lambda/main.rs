@@ -6,8 +6,8 @@
 //!
 //! - `--rounds N` changes the number of cold starts; 0 leaves this table out.
 //! - `--memory 128,256` adds a table with the CPU share of so many MB.
-//! - `--rtt 4ms` is how much later DynamoDB's answers arrive in that table.
-//! - `--routes` adds a table of all routes, and one of how their cost grows.
+//! - `--rtt 4` is how many milliseconds later DynamoDB's answers arrive in that table.
+//! - `--routes` adds a table of all routes.
 //! - `--beside PATH` measures another build of the service in the same run.
 
 #[path = "../../examples/local/demo.rs"]
@@ -34,7 +34,8 @@ use lexopt::ValueExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use contender::{Answer, Contender, Environment};
+use contender::Answer::{Other, SameSessions};
+use contender::{Contender, Environment};
 use support::engine::Result;
 use support::tls::Front;
 use support::{Folder, Service, engine, token};
@@ -57,7 +58,7 @@ impl Options {
             match argument {
                 Long("rounds") => options.rounds = parser.value()?.parse()?,
                 Long("memory") => options.memories = parser.value()?.parse_with(numbers)?,
-                Long("rtt") => options.rtt = parser.value()?.parse_with(milliseconds)?,
+                Long("rtt") => options.rtt = Duration::from_millis(parser.value()?.parse()?),
                 Long("routes") => options.routes = true,
                 Long("beside") => options.beside = Some(parser.value()?.parse()?),
                 // cargo adds this one.
@@ -67,11 +68,6 @@ impl Options {
         }
         Ok(options)
     }
-}
-
-/// "4ms"
-fn milliseconds(text: &str) -> Result<Duration> {
-    Ok(Duration::from_millis(text.strip_suffix("ms").ok_or("write milliseconds, such as 4ms")?.parse()?))
 }
 
 /// "128,256"
@@ -101,7 +97,6 @@ async fn main() -> Result<()> {
     }
     if options.routes {
         println!("{}", routes::table(&contenders, &table, own.ids()[0], &near).await?);
-        println!("{}", routes::growth().await?);
     }
     Ok(())
 }
@@ -126,14 +121,14 @@ fn contenders(admin_session: &str, beside: Option<&str>) -> Result<Vec<Contender
     let mut all = vec![
         row("admin's list", &service, admin_list).with_shares(),
         row("admin's list, no `sid`", &service, admin_list_no_sid),
-        row("own list", &service, own_list).expect(Answer::SameSessions).with_shares(),
-        row("own list, no `sid`", &service, own_list_no_sid).expect(Answer::SameSessions),
-        row("check", &service, check).expect(Answer::Other).with_shares(),
+        row("own list", &service, own_list).answers(SameSessions).with_shares(),
+        row("own list, no `sid`", &service, own_list_no_sid).answers(SameSessions),
+        row("check", &service, check).answers(Other).with_shares(),
     ];
     if let Some(other) = beside {
         all.push(row(routes::OTHER_BUILD, other, admin_list));
-        all.push(row("other build: own list", other, own_list).expect(Answer::SameSessions));
-        all.push(row("other build: check", other, check).expect(Answer::Other));
+        all.push(row("other build: own list", other, own_list).answers(SameSessions));
+        all.push(row("other build: check", other, check).answers(Other));
     }
     let fastapi = target("peers/fastapi/bin/python -m awslambdaric app.handler");
     let packages = [target("peers/fastapi/lib"), root("benches/peers/fastapi/app.py")];
@@ -143,7 +138,7 @@ fn contenders(admin_session: &str, beside: Option<&str>) -> Result<Vec<Contender
         row("Node, AWS SDK v3", &format!("node {}", target("peers/node/index.mjs")), admin_list)
             .with_shares(),
         row("FastAPI, Mangum, boto3", &fastapi, admin_list).deployed_as(&packages).with_shares(),
-        row("floor: no-op", &target("peers/floor/release/floor"), admin_list).expect(Answer::Other),
+        row("floor: no-op", &target("peers/floor/release/floor"), admin_list).answers(Other),
     ]);
     let (here, missing): (Vec<_>, Vec<_>) = all.into_iter().partition(Contender::is_here);
     for contender in missing {

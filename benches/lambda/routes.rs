@@ -8,26 +8,19 @@ use crate::contender::{Contender, Environment, Process, Throttle};
 use crate::figures::{self, Figure, mib, ms};
 use crate::support::engine::{Result, Table};
 use crate::support::proxy::Proxy;
-use crate::support::{Access, Call, ROUTES, Service, access, database, token};
+use crate::support::{Access, Call, ROUTES, Service, access, token};
 
 /// Warm calls of each route.
 const CALLS: usize = 100;
 
-/// The live sessions of every user.
-const SESSIONS: usize = 3;
-
-/// Live and ended sessions of the users for whom the growth is shown.
-const GROWTH: [(usize, usize); 5] = [(1, 0), (3, 0), (10, 0), (100, 0), (3, 1_000)];
+/// Live and ended sessions of a user. The calls that are timed are about users like the first.
+const GROWTH: [(usize, usize); 5] = [(3, 0), (1, 0), (10, 0), (100, 0), (3, 1_000)];
 
 /// The name of the other build whose routes are measured too.
 pub const OTHER_BUILD: &str = "other build: admin's list";
 
 /// The row that is no route: another API asks whether a token may be used there.
 const AUTHORIZER: &str = "Lambda authorizer";
-
-fn rows() -> impl Iterator<Item = &'static str> {
-    ROUTES.iter().copied().chain([AUTHORIZER])
-}
 
 /// Measures each route of the first contender, and of the other build if there is one. Each call is about another user.
 pub async fn table(
@@ -36,51 +29,41 @@ pub async fn table(
     admin_session: &str,
     environment: &Environment,
 ) -> Result<String> {
-    let mut counter = Counter::on(table, SESSIONS).await;
+    let mut counters = Vec::new();
+    for (live, _) in GROWTH {
+        counters.push(Counter::on(table, live).await);
+    }
     let other = contenders.iter().find(|contender| contender.name == OTHER_BUILD);
     let mut processes = Vec::new();
     for build in contenders.iter().take(1).chain(other) {
         processes.push(build.start(environment, Throttle::Never).await?);
     }
-    let mut cells = Vec::new();
-    for route in rows() {
+    let mut rows = Vec::new();
+    for route in ROUTES.iter().copied().chain([AUTHORIZER]) {
         eprintln!("{route}");
-        let user = User::sign_in(&mut counter, SESSIONS).await;
-        let mut row = vec![format!("`{route}`"), counter.cost(&event(route, &user, admin_session)).await?];
+        let mut row = vec![format!("`{route}`")];
+        for ((live, ended), counter) in GROWTH.into_iter().zip(&mut counters) {
+            // A sign-in above the limit, which is `live`, ends the oldest session.
+            let user = User::sign_in(counter, live + ended).await;
+            row.push(counter.cost(&event(route, &user, admin_session)).await?);
+        }
         for process in &mut processes {
             // An older build does not know every route. Its answer is printed, so that no other fault is overlooked.
-            let times = times(route, process, &mut counter, admin_session).await;
+            let times = times(route, process, &mut counters[0], admin_session).await;
             row.extend(times.inspect_err(|error| eprintln!("{error}")).unwrap_or(["-".into(), "-".into()]));
         }
-        cells.push(row);
-    }
-    let memory = mib(processes[0].peak_memory()?);
-    let head = ["route", "requests / read / write units", "warm p50", "CPU", "other build", "CPU"];
-    Ok(format!(
-        "Each route, with `sid`, about one user with {SESSIONS} live sessions; a sign-in evicts one of them. {CALLS} \
-         calls, over TLS. Memory at the peak, after all of them: {memory}.\n\n{}",
-        figures::table(&head[..2 + 2 * processes.len()], &cells)
-    ))
-}
-
-/// Requests and units of each route by the number of the user's sessions. No sign-in that is counted evicts one.
-pub async fn growth() -> Result<String> {
-    let table = database().await;
-    let mut counter = Counter::on(&table, 1_000).await;
-    let admin_session = counter.service.sign_in("1", "a laptop").await.id.to_string();
-    let mut cells: Vec<_> = rows().map(|route| vec![format!("`{route}`")]).collect();
-    for (live, ended) in GROWTH {
-        eprintln!("{live} live and {ended} ended sessions");
-        // Each sign-in above its limit ends the oldest session.
-        let mut filler = Counter::on(&table, live).await;
-        for (route, row) in rows().zip(&mut cells) {
-            let user = User::sign_in(&mut filler, live + ended).await;
-            row.push(counter.cost(&event(route, &user, &admin_session)).await?);
-        }
+        rows.push(row);
     }
     let names = GROWTH.map(|(live, ended)| format!("{live} live, {ended} ended"));
-    let head: Vec<_> = ["route"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    Ok(format!("Requests / read units / write units.\n\n{}", figures::table(&head, &cells)))
+    let head = ["route"].into_iter().chain(names.iter().map(String::as_str));
+    let head: Vec<_> = head.chain(["warm p50", "CPU", "other build", "CPU"]).collect();
+    Ok(format!(
+        "Each route, with `sid`: requests / read units / write units by the user's sessions, and the medians of {CALLS} \
+         calls over TLS with {} live sessions. A sign-in evicts one. Memory after all routes: {}.\n\n{}",
+        GROWTH[0].0,
+        mib(processes[0].peak_memory()?),
+        figures::table(&head[..1 + GROWTH.len() + 2 * processes.len()], &rows)
+    ))
 }
 
 /// The medians of time and CPU time.
@@ -92,7 +75,7 @@ async fn times(
 ) -> Result<[String; 2]> {
     let (mut wall, mut cpu) = (Figure::default(), Figure::default());
     for _ in 0..CALLS {
-        let event = event(route, &User::sign_in(counter, SESSIONS).await, admin_session);
+        let event = event(route, &User::sign_in(counter, GROWTH[0].0).await, admin_session);
         let before = process.cpu()?;
         let (time, answer) = process.call_with(&event).await?;
         cpu.0.push(process.cpu()? - before);

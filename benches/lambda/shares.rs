@@ -29,31 +29,23 @@ const PACE: Duration = Duration::from_millis(50);
 /// How long calls follow one another.
 const BACK_TO_BACK: Duration = Duration::from_secs(3);
 
-/// Measures the contenders with the share of each memory. DynamoDB's answers take `rtt` in this environment.
-pub async fn table(
-    contenders: &[Contender],
-    memories: &[u32],
-    rtt: Duration,
-    environment: &Environment,
-) -> Result<String> {
+/// Measures contenders with the share of each memory, in an environment where DynamoDB's answers take `rtt`.
+pub async fn table(all: &[Contender], memories: &[u32], rtt: Duration, far: &Environment) -> Result<String> {
     let mut rows = Vec::new();
     for &memory in memories {
         let share = Share::of(memory)?;
-        for contender in contenders.iter().filter(|contender| contender.has_shares) {
+        for contender in all.iter().filter(|contender| contender.has_shares) {
             eprintln!("{} with {memory} MB", contender.name);
-            rows.push(Measured::new(contender, &share, environment).await?.row(contender.name, memory));
+            rows.push(Measured::new(contender, &share, far).await?.row(contender.name, memory));
         }
     }
     let head = ["MB", "", "first answer", "throttled init too", "cold, billed", "paced p50", "p99", "billed"];
     let head = head.iter().chain(&["back to back p50", "p99", "calls a second", "$ a million"]);
     Ok(format!(
-        "With the CPU share of each memory, DynamoDB's answers {} ms later. Milliseconds: medians of {STARTS} cold \
-         starts (throttled from the beginning: at least as many, for {} s), {PACED} calls at 20 a second after each of \
-         them (p99: the median of the processes), and {} s of calls back to back. Billed: whole milliseconds, init \
-         included. Dollars: the paced calls, at ${GB_SECOND} a GB-second and ${MILLION_REQUESTS} a million requests.\n\n{}",
+        "With the CPU share of each memory, DynamoDB's answers {} ms later. Milliseconds: medians; the p99 of the paced \
+         calls is the median of {STARTS} processes. Dollars: the paced calls, at ${GB_SECOND} a GB-second and \
+         ${MILLION_REQUESTS} a million requests.\n\n{}",
         ms(rtt),
-        THROTTLED.as_secs(),
-        BACK_TO_BACK.as_secs(),
         figures::table(head, &rows)
     ))
 }
