@@ -29,6 +29,8 @@ pub struct Contender {
     pub deployed: Vec<String>,
     /// Whether it is also measured with the CPU share of each memory.
     pub has_shares: bool,
+    /// Settings besides those that all get.
+    settings: Vec<(&'static str, String)>,
 }
 
 /// What it must answer.
@@ -45,8 +47,8 @@ impl Contender {
     /// The last word of the command is what is deployed.
     pub fn new(name: &'static str, command: &str, event: &Value) -> Self {
         let deployed = command.rsplit(' ').take(1).map(str::to_owned).collect();
-        let (command, event) = (command.to_owned(), event.clone());
-        Self { name, command, event, answer: Answer::Same, deployed, has_shares: false }
+        let (command, event, settings) = (command.to_owned(), event.clone(), Vec::new());
+        Self { name, command, event, answer: Answer::Same, deployed, has_shares: false, settings }
     }
 
     pub fn answers(self, answer: Answer) -> Self {
@@ -55,6 +57,12 @@ impl Contender {
 
     pub fn with_shares(self) -> Self {
         Self { has_shares: true, ..self }
+    }
+
+    /// With one more setting.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((name, value.into()));
+        self
     }
 
     pub fn deployed_as(self, deployed: &[String]) -> Self {
@@ -97,7 +105,7 @@ impl Contender {
             }
             Throttle::Never | Throttle::AfterInit(_) => Command::new(words.next().unwrap_or_default()),
         };
-        command.args(words).env_clear().envs(environment.0.iter().cloned());
+        command.args(words).env_clear().envs(environment.0.iter().chain(&self.settings).cloned());
         command
     }
 }
@@ -119,8 +127,6 @@ impl Environment {
             ("SSL_CERT_FILE", all_roots.to_string()),
             ("AWS_CA_BUNDLE", all_roots.into()),
             ("NODE_EXTRA_CA_CERTS", test_root.into()),
-            ("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true".into()),
-            ("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/fastapi").into()),
             ("TABLE_NAME", table.table.clone()),
             ("JWT_SECRET", token::SECRET.into()),
             ("SERVICE_ROLE", "service".into()),

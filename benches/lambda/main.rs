@@ -112,17 +112,13 @@ fn build() -> Result<()> {
 /// Each of these is a row of the tables; the service comes first.
 fn contenders(admin_session: &str, beside: Option<&str>) -> Result<Vec<Contender>> {
     let admin_list = &event("admin-lists-sessions", &bearer("1", Some("admin"), Some(admin_session)))?;
-    let admin_list_no_sid = &event("admin-lists-sessions", &bearer("1", Some("admin"), None))?;
     let own_list = &event("user-lists-own", &bearer("74", None, Some(demo::OFFICE_PC)))?;
-    let own_list_no_sid = &event("user-lists-own", &bearer("74", None, None))?;
     let check = &event("user-checks-current", &bearer("74", None, Some(demo::OFFICE_PC)))?;
 
     let (service, row) = (target("release/sessions"), Contender::new);
     let mut all = vec![
-        row("admin's list", &service, admin_list).with_shares(),
-        row("admin's list, no `sid`", &service, admin_list_no_sid),
+        row("admin's list", &service, admin_list),
         row("own list", &service, own_list).answers(SameSessions).with_shares(),
-        row("own list, no `sid`", &service, own_list_no_sid).answers(SameSessions),
         row("check", &service, check).answers(Other).with_shares(),
     ];
     if let Some(other) = beside {
@@ -132,12 +128,13 @@ fn contenders(admin_session: &str, beside: Option<&str>) -> Result<Vec<Contender
     }
     let fastapi = target("peers/fastapi/bin/python -m awslambdaric app.handler");
     let packages = [target("peers/fastapi/lib"), root("benches/peers/fastapi/app.py")];
+    let fastapi = row("FastAPI, Mangum, boto3", &fastapi, admin_list).deployed_as(&packages);
+    let node = row("Node, AWS SDK v3", &format!("node {}", target("peers/node/index.mjs")), admin_list);
     all.extend([
         row("Rust, SDK's defaults", &target("peers/rust/release/plain"), admin_list).with_shares(),
         row("Go, AWS SDK v2", &target("peers/go/bootstrap"), admin_list).with_shares(),
-        row("Node, AWS SDK v3", &format!("node {}", target("peers/node/index.mjs")), admin_list)
-            .with_shares(),
-        row("FastAPI, Mangum, boto3", &fastapi, admin_list).deployed_as(&packages).with_shares(),
+        node.with("AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED", "true").with_shares(),
+        fastapi.with("PYTHONPATH", root("benches/peers/fastapi")).with_shares(),
         row("floor: no-op", &target("peers/floor/release/floor"), admin_list).answers(Other),
     ]);
     let (here, missing): (Vec<_>, Vec<_>) = all.into_iter().partition(Contender::is_here);
