@@ -104,7 +104,7 @@ fn auth(vars: &Vars<'_>) -> Result<AuthSettings, ConfigError> {
         role_source: vars
             .one_of("ROLE_SOURCE", &[("token", RoleSource::Token), ("table", RoleSource::Table)])?,
         issuer: vars.get("JWT_ISSUER"),
-        audience: vars.get("JWT_AUDIENCE"),
+        audience: vars.list("JWT_AUDIENCE")?,
     };
     if auth.service_role.as_ref() == Some(&auth.admin_role) {
         return Err(vars.invalid("SERVICE_ROLE", "another role than ADMIN_ROLE"));
@@ -169,6 +169,16 @@ impl Vars<'_> {
 
     fn required(&self, name: &'static str) -> Result<String, ConfigError> {
         self.get(name).ok_or(ConfigError::Missing(name))
+    }
+
+    /// Reads values with commas between them.
+    fn list(&self, name: &'static str) -> Result<Vec<String>, ConfigError> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        let list: Vec<_> = value.split(',').map(|each| each.trim().to_owned()).collect();
+        if list.iter().any(String::is_empty) {
+            return Err(self.invalid(name, "one value, or several with a comma between them"));
+        }
+        Ok(list)
     }
 
     fn secret(&self, name: &'static str) -> Result<Option<Secret>, ConfigError> {
@@ -247,7 +257,7 @@ mod tests {
             ("sub", "sid")
         );
         assert_eq!((config.auth.role_claim.as_str(), config.auth.admin_role.as_str()), ("role", "admin"));
-        assert_eq!((config.auth.issuer, config.auth.audience), (None, None));
+        assert_eq!((config.auth.issuer, config.auth.audience), (None, vec![]));
         assert_eq!((config.auth.service_role, config.auth.require_sid), (None, false));
     }
 
@@ -271,6 +281,8 @@ mod tests {
             ("EDGE_SECRET", short, "at least 32 bytes long"),
             ("EDGE_SECRET_PREVIOUS", short, "at least 32 bytes long"),
             ("EDGE_ONLY", "yes", "false or true"),
+            ("JWT_AUDIENCE", ",", "one value, or several with a comma between them"),
+            ("JWT_AUDIENCE", "panel,,shop", "one value, or several with a comma between them"),
             ("SERVICE_ROLE", "admin", "another role than ADMIN_ROLE"),
             ("ROLE_SOURCE", "Token", "token or table"),
             ("UNKNOWN_USERS", "404", "empty or not_found"),

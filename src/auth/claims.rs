@@ -37,12 +37,35 @@ impl Claims {
         seconds.map(Some).ok_or(AuthError::Malformed(None))
     }
 
-    /// Checks that the claim is or contains `wanted`, if anything is wanted.
-    pub fn check_includes(&self, name: &str, wanted: Option<&str>) -> Result<(), AuthError> {
-        match wanted {
-            Some(wanted) if !self.includes(name, wanted) => Err(AuthError::Invalid(None)),
-            _ => Ok(()),
+    /// Checks that the issuer is or contains `wanted`, if anything is wanted.
+    pub fn check_issuer(&self, wanted: Option<&str>) -> Result<(), AuthError> {
+        if wanted.is_none_or(|wanted| self.includes("iss", wanted)) {
+            Ok(())
+        } else {
+            Err(AuthError::Invalid(None))
         }
+    }
+
+    /// Checks that the token was made for one of `wanted`, if anything is wanted. Access tokens of Amazon Cognito have no
+    /// `aud`; then the client that asked for the token counts, as for API Gateway's own JWT authorizer:
+    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html>
+    pub fn check_audience(&self, wanted: &[String]) -> Result<(), AuthError> {
+        let claim = if self.0.contains_key("aud") { "aud" } else { "client_id" };
+        if wanted.is_empty() || self.includes_any(claim, wanted) {
+            Ok(())
+        } else {
+            Err(AuthError::Invalid(None))
+        }
+    }
+
+    /// Refuses a logout token: it says that a user has signed out, and proves nobody's identity (OpenID Connect
+    /// Back-Channel Logout 1.0 section 2.4). Other security events (RFC 8417) do not either.
+    pub fn check_no_event(&self) -> Result<(), AuthError> {
+        if self.0.contains_key("events") { Err(AuthError::Invalid(None)) } else { Ok(()) }
+    }
+
+    fn includes_any(&self, name: &str, wanted: &[String]) -> bool {
+        wanted.iter().any(|wanted| self.includes(name, wanted))
     }
 
     /// Whether the claim is this text, or a list that contains it.

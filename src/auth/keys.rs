@@ -18,6 +18,19 @@ pub(super) enum Keys {
     Jwks(Vec<Key>),
 }
 
+/// A token that one of the keys signed.
+pub(super) struct Verified {
+    pub header: Header,
+    pub claims: Map<String, Value>,
+}
+
+/// Whether the token says that it is a logout token (OpenID Connect Back-Channel Logout 1.0 section 2.4). A type may also
+/// be written in any case, and in full (RFC 7515 section 4.1.9).
+pub(super) fn is_logout_token(header: &Header) -> bool {
+    let types = ["logout+jwt", "application/logout+jwt"];
+    header.typ.as_deref().is_some_and(|typ| types.iter().any(|each| typ.eq_ignore_ascii_case(each)))
+}
+
 impl Keys {
     /// The keys that the settings name.
     pub fn new(mode: &AuthMode) -> Self {
@@ -33,11 +46,11 @@ impl Keys {
         Self::Hs256([Some(secret), previous].into_iter().flatten().map(key).collect())
     }
 
-    /// The claims of a token that one of the keys signed.
+    /// Reads a token that one of the keys signed.
     ///
     /// # Errors
     /// [`AuthError::Invalid`] when no key signed it, [`AuthError::Malformed`] when it is not a token.
-    pub fn verify(&self, token: &str) -> Result<Map<String, Value>, AuthError> {
+    pub fn verify(&self, token: &str) -> Result<Verified, AuthError> {
         let header = jsonwebtoken::decode_header(token).map_err(|error| AuthError::Malformed(Some(error)))?;
         if header.crit.is_some() {
             return Err(AuthError::Invalid(None));
@@ -45,7 +58,7 @@ impl Keys {
         let mut refusal = None;
         for key in self.for_token(&header) {
             match key.verify(token) {
-                Ok(claims) => return Ok(claims),
+                Ok(claims) => return Ok(Verified { header, claims }),
                 Err(error) if is_of_another_key(&error) => refusal = Some(error),
                 Err(error) => return Err(AuthError::Malformed(Some(error))),
             }

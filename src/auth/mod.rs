@@ -12,7 +12,7 @@ use crate::session::{self, Digest, Sid, Timestamp, UserId};
 use claims::Claims;
 pub use error::AuthError;
 pub use jwks::{JwksError, PublicKeys};
-use keys::Keys;
+use keys::{Keys, Verified, is_logout_token};
 pub use settings::{AuthMode, AuthSettings, RoleSource, SECRET_MIN, Secret};
 use token::Token;
 
@@ -74,15 +74,19 @@ impl Authenticator {
     /// [`AuthError`] when the header does not prove who the caller is.
     pub fn authenticate(&self, authorization: Option<&str>, now: Timestamp) -> Result<Caller, AuthError> {
         let token = Token::from_bearer(authorization)?;
-        let claims = Claims(self.keys.verify(token.as_str())?);
-        self.caller(token, &claims, now)
+        let Verified { header, claims } = self.keys.verify(token.as_str())?;
+        if is_logout_token(&header) {
+            return Err(AuthError::Invalid(None));
+        }
+        self.caller(token, &Claims(claims), now)
     }
 
     fn caller(&self, token: Token<'_>, claims: &Claims, now: Timestamp) -> Result<Caller, AuthError> {
         let settings = &self.settings;
         let expires_at = claims.check_time(now)?;
-        claims.check_includes("iss", settings.issuer.as_deref())?;
-        claims.check_includes("aud", settings.audience.as_deref())?;
+        claims.check_issuer(settings.issuer.as_deref())?;
+        claims.check_audience(&settings.audience)?;
+        claims.check_no_event()?;
         let user_id = claims
             .user_id(&settings.user_id_claim)
             .ok_or_else(|| AuthError::NoUser(settings.user_id_claim.clone()))?;

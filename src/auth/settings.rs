@@ -28,8 +28,8 @@ pub struct AuthSettings {
     pub require_sid: bool,
     /// `JWT_ISSUER`: the `iss` that every token must have
     pub issuer: Option<String>,
-    /// `JWT_AUDIENCE`: the `aud` that every token must have
-    pub audience: Option<String>,
+    /// `JWT_AUDIENCE`: every token must be for one of these; without any, the audience does not matter
+    pub audience: Vec<String>,
 }
 
 /// How tokens are verified.

@@ -136,6 +136,43 @@ async fn the_issuer_and_the_audience_must_be_the_configured_ones() {
     }
 }
 
+#[tokio::test]
+async fn a_token_is_for_one_of_the_audiences_or_by_its_client_where_it_names_none() {
+    let service = Service::with(&[("JWT_AUDIENCE", "panel, https://api.example/sessions,7client")]).await;
+    let accepted = r#""aud":"panel" | "aud":"https://api.example/sessions" | "aud":["shop","7client"]
+        | "client_id":"7client" | "client_id":"panel" | "aud":"panel","client_id":"shop""#;
+    let refused = r#""aud":"pan" | "aud":"panel2" | "aud":"https://api.example" | "aud":"panel,7client"
+        | "aud":"panel, https://api.example/sessions,7client" | "aud":"https://api.example/sessions/" | "aud":""
+        | "aud":" panel" | "aud":"," | "aud":"PANEL" | "jti":"1" | "client_id":"7" | "client_id":"7client2"
+        | "client_id":["7client"] | "client_id":{"7client":1} | "client_id":7 | "client_id":"" | "azp":"7client"
+        | "aud":"shop","client_id":"7client" | "aud":["shop"],"client_id":"panel" | "aud":[],"client_id":"panel"
+        | "aud":null,"client_id":"panel" | "aud":"","client_id":"panel" | "aud":false,"client_id":"panel"
+        | "aud":{},"client_id":"panel" | "cid":"7client" | "Client_id":"7client""#;
+    for (outcome, list) in [(None, accepted), (INVALID, refused)] {
+        for members in listed(list) {
+            let token = signed(HEADER, &claims(&format!(",{members}")));
+            came_to(&service.get(LIST, &token).await, outcome, members);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_logout_token_or_another_event_is_no_bearer_token() {
+    let service = Service::start().await;
+    let event = r#","events":{"http://schemas.openid.net/event/backchannel-logout":{}}"#;
+    for more in [event, r#","events":null"#, r#","events":{}"#, r#","events":[]"#] {
+        came_to(&service.get(LIST, &signed(HEADER, &claims(more))).await, INVALID, more);
+    }
+    for typ in ["logout+jwt", "LOGOUT+JWT", "application/logout+jwt", "Application/Logout+Jwt"] {
+        let header = json!({"alg": "HS256", "typ": typ}).to_string();
+        came_to(&service.get(LIST, &signed(&header, &claims(""))).await, INVALID, typ);
+    }
+    for typ in ["JWT", "jwt", "at+jwt", "application/at+jwt"] {
+        let header = json!({"alg": "HS256", "typ": typ}).to_string();
+        came_to(&service.get(LIST, &signed(&header, &claims(""))).await, None, typ);
+    }
+}
+
 /// `text` with another last character, which stands for the same bytes and has a bit set that must not be.
 fn with_a_trailing_bit(text: &str) -> String {
     const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
