@@ -5,7 +5,7 @@ use std::env;
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
-use crate::auth::{AuthMode, AuthSettings, JwksError, PublicKeys, RoleSource, SECRET_MIN, Secret};
+use crate::auth::{AuthMode, AuthSettings, JwksError, PublicKeys, RoleClaim, RoleSource, SECRET_MIN, Secret};
 use crate::http::edge::Edge;
 use crate::session::Policy;
 use crate::store::{Database, Timeouts};
@@ -93,10 +93,12 @@ fn database(vars: &Vars<'_>) -> Result<Database, ConfigError> {
 }
 
 fn auth(vars: &Vars<'_>) -> Result<AuthSettings, ConfigError> {
+    let role_claim = vars.role_claim("ROLE_CLAIM")?.unwrap_or_default();
     let auth = AuthSettings {
         mode: auth_mode(vars)?,
         user_id_claim: vars.get("USER_ID_CLAIM").unwrap_or_else(|| "sub".into()),
-        role_claim: vars.get("ROLE_CLAIM").unwrap_or_else(|| "role".into()),
+        service_role_claim: vars.role_claim("SERVICE_ROLE_CLAIM")?.unwrap_or_else(|| role_claim.clone()),
+        role_claim,
         session_id_claim: vars.get("SESSION_ID_CLAIM").unwrap_or_else(|| "sid".into()),
         admin_role: vars.get("ADMIN_ROLE").unwrap_or_else(|| "admin".into()),
         service_role: vars.get("SERVICE_ROLE"),
@@ -106,8 +108,9 @@ fn auth(vars: &Vars<'_>) -> Result<AuthSettings, ConfigError> {
         issuer: vars.get("JWT_ISSUER"),
         audience: vars.list("JWT_AUDIENCE")?,
     };
-    if auth.service_role.as_ref() == Some(&auth.admin_role) {
-        return Err(vars.invalid("SERVICE_ROLE", "another role than ADMIN_ROLE"));
+    let one_claim = auth.service_role_claim == auth.role_claim;
+    if one_claim && auth.service_role.as_ref() == Some(&auth.admin_role) {
+        return Err(vars.invalid("SERVICE_ROLE", "another role than ADMIN_ROLE, or in another claim"));
     }
     Ok(auth)
 }
@@ -169,6 +172,11 @@ impl Vars<'_> {
 
     fn required(&self, name: &'static str) -> Result<String, ConfigError> {
         self.get(name).ok_or(ConfigError::Missing(name))
+    }
+
+    fn role_claim(&self, name: &'static str) -> Result<Option<RoleClaim>, ConfigError> {
+        let claim = self.get(name).map(RoleClaim::parse).transpose();
+        claim.map_err(|takes| self.invalid(name, &takes.to_string()))
     }
 
     /// Reads values with commas between them.
@@ -256,7 +264,9 @@ mod tests {
             (config.auth.user_id_claim.as_str(), config.auth.session_id_claim.as_str()),
             ("sub", "sid")
         );
-        assert_eq!((config.auth.role_claim.as_str(), config.auth.admin_role.as_str()), ("role", "admin"));
+        let role = RoleClaim::default();
+        assert_eq!((&config.auth.role_claim, &config.auth.service_role_claim), (&role, &role));
+        assert_eq!(config.auth.admin_role, "admin");
         assert_eq!((config.auth.issuer, config.auth.audience), (None, vec![]));
         assert_eq!((config.auth.service_role, config.auth.require_sid), (None, false));
     }
@@ -271,6 +281,7 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_named_with_what_the_variable_takes_and_is_never_shown() {
+        const USERS_WRITE: &str = "a claim that users cannot write themselves, and not in user_metadata, unsafe_metadata or unsafeMetadata";
         let short = "s3cr3t-of-31-bytes-0123456789ab";
         assert_eq!(short.len(), SECRET_MIN - 1);
         let cases = [
@@ -283,7 +294,9 @@ mod tests {
             ("EDGE_ONLY", "yes", "false or true"),
             ("JWT_AUDIENCE", ",", "one value, or several with a comma between them"),
             ("JWT_AUDIENCE", "panel,,shop", "one value, or several with a comma between them"),
-            ("SERVICE_ROLE", "admin", "another role than ADMIN_ROLE"),
+            ("SERVICE_ROLE", "admin", "another role than ADMIN_ROLE, or in another claim"),
+            ("ROLE_CLAIM", "user_metadata.role", USERS_WRITE),
+            ("SERVICE_ROLE_CLAIM", "x.unsafeMetadata", USERS_WRITE),
             ("ROLE_SOURCE", "Token", "token or table"),
             ("UNKNOWN_USERS", "404", "empty or not_found"),
             ("MAX_SESSIONS", "0", "a whole number from 1 to 1000"),
@@ -360,6 +373,10 @@ mod tests {
     fn the_role_of_back_ends_comes_from_the_settings() {
         let auth = read(&[("SERVICE_ROLE", "backend"), ("REQUIRE_SID", "true")]).unwrap().auth;
         assert_eq!((auth.service_role.as_deref(), auth.require_sid), (Some("backend"), true));
+        let same_role = [("SERVICE_ROLE", "admin"), ("SERVICE_ROLE_CLAIM", "scope")];
+        let auth = read(&same_role).unwrap().auth;
+        assert_eq!(auth.service_role_claim, RoleClaim::parse("scope".into()).unwrap());
+        assert!(read(&[same_role[0], ("SERVICE_ROLE_CLAIM", "role")]).is_err());
     }
 
     #[test]

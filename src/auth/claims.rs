@@ -64,12 +64,17 @@ impl Claims {
         if self.0.contains_key("events") { Err(AuthError::Invalid(None)) } else { Ok(()) }
     }
 
+    /// Whether the token has this claim. A claim that is null counts as absent, as it does for a session's id.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_null())
+    }
+
     fn includes_any(&self, name: &str, wanted: &[String]) -> bool {
         wanted.iter().any(|wanted| self.includes(name, wanted))
     }
 
     /// Whether the claim is this text, or a list that contains it.
-    pub fn includes(&self, name: &str, wanted: &str) -> bool {
+    fn includes(&self, name: &str, wanted: &str) -> bool {
         match self.0.get(name) {
             Some(Value::String(text)) => text == wanted,
             Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(wanted)),

@@ -55,25 +55,32 @@ impl Keys {
         if header.crit.is_some() {
             return Err(AuthError::Invalid(None));
         }
-        let mut refusal = None;
-        for key in self.for_token(&header) {
-            match key.verify(token) {
-                Ok(claims) => return Ok(Verified { header, claims }),
-                Err(error) if is_of_another_key(&error) => refusal = Some(error),
-                Err(error) => return Err(AuthError::Malformed(Some(error))),
-            }
-        }
-        Err(AuthError::Invalid(refusal))
+        let claims = match self {
+            Self::Hs256(keys) => signed_by(keys, token),
+            Self::Jwks(keys) => signed_by(named(keys, header.kid.as_deref()), token),
+        }?;
+        Ok(Verified { header, claims })
     }
+}
 
-    /// The keys that may have signed the token. Without a `kid`, any key may have signed it.
-    fn for_token(&self, header: &Header) -> impl Iterator<Item = &Key> {
-        let (keys, kid) = match self {
-            Self::Hs256(keys) => (keys, None),
-            Self::Jwks(keys) => (keys, header.kid.clone()),
-        };
-        keys.iter().filter(move |key| kid.is_none() || key.kid == kid)
+/// The keys that may have signed a token with this `kid`. Without a `kid`, any key may have signed it.
+fn named<'k>(keys: &'k [Key], kid: Option<&str>) -> impl Iterator<Item = &'k Key> {
+    keys.iter().filter(move |key| kid.is_none() || key.kid.as_deref() == kid)
+}
+
+fn signed_by<'k>(
+    keys: impl IntoIterator<Item = &'k Key>,
+    token: &str,
+) -> Result<Map<String, Value>, AuthError> {
+    let mut refusal = None;
+    for key in keys {
+        match key.verify(token) {
+            Ok(claims) => return Ok(claims),
+            Err(error) if is_of_another_key(&error) => refusal = Some(error),
+            Err(error) => return Err(AuthError::Malformed(Some(error))),
+        }
     }
+    Err(AuthError::Invalid(refusal))
 }
 
 fn is_of_another_key(error: &Error) -> bool {

@@ -5,6 +5,7 @@ mod error;
 mod jwks;
 mod key;
 mod keys;
+mod role;
 mod settings;
 mod token;
 
@@ -13,6 +14,7 @@ use claims::Claims;
 pub use error::AuthError;
 pub use jwks::{JwksError, PublicKeys};
 use keys::{Keys, Verified, is_logout_token};
+pub use role::RoleClaim;
 pub use settings::{AuthMode, AuthSettings, RoleSource, SECRET_MIN, Secret};
 use token::Token;
 
@@ -101,11 +103,22 @@ impl Authenticator {
     }
 
     fn role(&self, claims: &Claims) -> TokenRole {
-        let has = |role: &str| claims.includes(&self.settings.role_claim, role);
-        match &self.settings.service_role {
-            _ if has(&self.settings.admin_role) => TokenRole::Admin,
-            Some(service) if has(service) => TokenRole::Service,
-            _ => TokenRole::User,
+        let settings = &self.settings;
+        if settings.role_claim.has(&claims.0, &settings.admin_role) {
+            return TokenRole::Admin;
         }
+        let has_service_role =
+            |role: &String| settings.service_role_claim.has(&claims.0, role) && !self.is_of_a_person(claims);
+        if settings.service_role.as_ref().is_some_and(has_service_role) {
+            TokenRole::Service
+        } else {
+            TokenRole::User
+        }
+    }
+
+    /// A person signed in for the token, whatever else it says: a user may get a scope that a machine has too, and a
+    /// service's token would outlive that person's session.
+    fn is_of_a_person(&self, claims: &Claims) -> bool {
+        ["auth_time", &self.settings.session_id_claim].into_iter().any(|name| claims.has(name))
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::jwks::PublicKeys;
+use super::role::RoleClaim;
 
 /// The shortest JWT secret, in bytes. RFC 7518 section 3.2 asks for the size of the hash output.
 pub const SECRET_MIN: usize = 32;
@@ -15,7 +16,9 @@ pub struct AuthSettings {
     /// `USER_ID_CLAIM`
     pub user_id_claim: String,
     /// `ROLE_CLAIM`
-    pub role_claim: String,
+    pub role_claim: RoleClaim,
+    /// `SERVICE_ROLE_CLAIM`
+    pub service_role_claim: RoleClaim,
     /// `SESSION_ID_CLAIM`
     pub session_id_claim: String,
     /// `ADMIN_ROLE`

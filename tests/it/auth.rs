@@ -113,6 +113,52 @@ fn the_role_of_back_ends_comes_from_the_settings_and_the_admins_comes_first() {
 }
 
 #[test]
+fn the_token_of_a_person_is_never_a_services() {
+    let settings = [
+        ("SERVICE_ROLE", "sessions:write"),
+        ("SERVICE_ROLE_CLAIM", "scope"),
+        ("ADMIN_ROLE", "sessions:write"),
+    ];
+    let role = |more: Value| caller(&settings, &sign(&with(more))).role;
+    let scope = "openid sessions:write";
+    for (claims, expected) in [
+        (json!({"scope": scope, "role": null}), TokenRole::Service),
+        (json!({"scope": scope, "sid": null, "auth_time": null}), TokenRole::Service),
+        (json!({"scope": scope, "auth_time": START}), TokenRole::User),
+        (json!({"scope": scope, "auth_time": "yesterday"}), TokenRole::User),
+        (json!({"scope": scope, "sid": "01900000-0000-7000-8000-000000000000"}), TokenRole::User),
+        (json!({"scope": scope, "sid": "not one of ours"}), TokenRole::User),
+        // The same word in the other claim is the other role.
+        (json!({"role": scope}), TokenRole::User),
+        (json!({"role": "sessions:write"}), TokenRole::Admin),
+        (json!({"role": "sessions:write", "scope": scope, "auth_time": START}), TokenRole::Admin),
+    ] {
+        assert_eq!(role(claims.clone()), expected, "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn roles_are_found_where_identity_providers_put_them() {
+    let cases = [
+        ("realm_access.roles", "admin", json!({"realm_access": {"roles": ["offline_access", "admin"]}})),
+        ("resource_access.panel.roles", "admin", json!({"resource_access": {"panel": {"roles": ["admin"]}}})),
+        ("cognito:groups", "admins", json!({"cognito:groups": ["admins"]})),
+        ("app_metadata.role", "admin", json!({"app_metadata": {"role": "admin"}})),
+        ("https://panel.example/roles", "admin", json!({"https://panel.example/roles": ["admin"]})),
+        ("is_staff", "true", json!({"is_staff": true})),
+        ("scp", "Sessions.Admin", json!({"scp": "openid Sessions.Admin"})),
+    ];
+    for (claim, role, claims) in cases {
+        let service = Service::with(&[("ROLE_CLAIM", claim), ("ADMIN_ROLE", role)]).await;
+        let mut all = with(claims);
+        service.get(LIST, &sign(&all)).await.ok();
+        all.as_object_mut().unwrap().remove(claim.split('.').next().unwrap());
+        all.as_object_mut().unwrap().remove(claim);
+        service.get(LIST, &sign(&all)).await.problem(403, "admin_only");
+    }
+}
+
+#[test]
 fn a_caller_has_the_times_of_the_token_in_whole_seconds() {
     let token = sign(&json!({"sub": "1", "iat": START as f64 - 0.5, "exp": START as f64 + 0.5}));
     let known = caller(&[], &token);
