@@ -99,7 +99,8 @@ fn auth(vars: &Vars<'_>) -> Result<AuthSettings, ConfigError> {
         user_id_claim: vars.get("USER_ID_CLAIM").unwrap_or_else(|| "sub".into()),
         service_role_claim: vars.role_claim("SERVICE_ROLE_CLAIM")?.unwrap_or_else(|| role_claim.clone()),
         role_claim,
-        session_id_claim: vars.get("SESSION_ID_CLAIM").unwrap_or_else(|| "sid".into()),
+        session_id_claim: session_id_claim(vars),
+        provider_session_claim: vars.get("PROVIDER_SESSION_CLAIM"),
         admin_role: vars.get("ADMIN_ROLE").unwrap_or_else(|| "admin".into()),
         service_role: vars.get("SERVICE_ROLE"),
         require_sid: vars.one_of("REQUIRE_SID", &[("false", false), ("true", true)])?,
@@ -108,11 +109,20 @@ fn auth(vars: &Vars<'_>) -> Result<AuthSettings, ConfigError> {
         issuer: vars.get("JWT_ISSUER"),
         audience: vars.list("JWT_AUDIENCE")?,
     };
+    if auth.provider_session_claim.is_some() && auth.provider_session_claim == auth.session_id_claim {
+        return Err(vars.invalid("PROVIDER_SESSION_CLAIM", "another claim than SESSION_ID_CLAIM"));
+    }
     let one_claim = auth.service_role_claim == auth.role_claim;
     if one_claim && auth.service_role.as_ref() == Some(&auth.admin_role) {
         return Err(vars.invalid("SERVICE_ROLE", "another role than ADMIN_ROLE, or in another claim"));
     }
     Ok(auth)
+}
+
+/// Many identity providers call their own session `sid`. So where their sessions are used, ours have no default.
+fn session_id_claim(vars: &Vars<'_>) -> Option<String> {
+    let default = vars.get("PROVIDER_SESSION_CLAIM").is_none().then(|| "sid".into());
+    vars.get("SESSION_ID_CLAIM").or(default)
 }
 
 fn auth_mode(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
@@ -129,8 +139,11 @@ fn hs256(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
 /// An identity provider signs tokens for other services too, and may have a `sid` of its own. So the settings that tell
 /// our tokens from others have no defaults here.
 fn jwks(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
-    for name in ["JWT_ISSUER", "JWT_AUDIENCE", "SESSION_ID_CLAIM"] {
+    for name in ["JWT_ISSUER", "JWT_AUDIENCE"] {
         vars.required(name)?;
+    }
+    if vars.get("PROVIDER_SESSION_CLAIM").is_none() {
+        vars.required("SESSION_ID_CLAIM")?;
     }
     Ok(AuthMode::Jwks { keys: PublicKeys::parse(&vars.required("JWKS")?)? })
 }
@@ -261,13 +274,14 @@ mod tests {
         );
         assert_eq!((config.unknown_users, config.auth.role_source), (UnknownUsers::Empty, RoleSource::Token));
         assert_eq!(
-            (config.auth.user_id_claim.as_str(), config.auth.session_id_claim.as_str()),
-            ("sub", "sid")
+            (config.auth.user_id_claim.as_str(), config.auth.session_id_claim.as_deref()),
+            ("sub", Some("sid"))
         );
         let role = RoleClaim::default();
         assert_eq!((&config.auth.role_claim, &config.auth.service_role_claim), (&role, &role));
         assert_eq!(config.auth.admin_role, "admin");
         assert_eq!((config.auth.issuer, config.auth.audience), (None, vec![]));
+        assert_eq!(config.auth.provider_session_claim, None);
         assert_eq!((config.auth.service_role, config.auth.require_sid), (None, false));
     }
 
@@ -297,6 +311,7 @@ mod tests {
             ("SERVICE_ROLE", "admin", "another role than ADMIN_ROLE, or in another claim"),
             ("ROLE_CLAIM", "user_metadata.role", USERS_WRITE),
             ("SERVICE_ROLE_CLAIM", "x.unsafeMetadata", USERS_WRITE),
+            ("PROVIDER_SESSION_CLAIM", "own", "another claim than SESSION_ID_CLAIM"),
             ("ROLE_SOURCE", "Token", "token or table"),
             ("UNKNOWN_USERS", "404", "empty or not_found"),
             ("MAX_SESSIONS", "0", "a whole number from 1 to 1000"),
@@ -307,7 +322,7 @@ mod tests {
             ("ACTIVITY_INTERVAL_SECONDS", "99999999999999999999", "a whole number from 0 to 86400"),
         ];
         for (name, value, takes) in cases {
-            let error = read(&[(name, value)]).unwrap_err().to_string();
+            let error = read(&[(name, value), ("SESSION_ID_CLAIM", "own")]).unwrap_err().to_string();
             assert_eq!(error, format!("{name} must be {takes}"));
             assert!(!error.contains(short));
         }
@@ -365,6 +380,10 @@ mod tests {
             settings[at].1 = "";
             assert_eq!(read(&settings).unwrap_err(), ConfigError::Missing(settings[at].0));
         }
+        let of_the_provider =
+            [settings[0], settings[1], settings[2], ("PROVIDER_SESSION_CLAIM", "sid"), settings[4]];
+        let auth = read(&of_the_provider).unwrap().auth;
+        assert_eq!((auth.session_id_claim, auth.provider_session_claim.as_deref()), (None, Some("sid")));
         let broken = [settings[0], settings[1], settings[2], settings[3], ("JWKS", "{")];
         assert_eq!(read(&broken).unwrap_err(), ConfigError::Jwks(JwksError::NotASet));
     }

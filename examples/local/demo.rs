@@ -43,7 +43,14 @@ fn phone_key() -> Result<SignInKey> {
     let (signed, _) = token.rsplit_once('.').ok_or("the token has no signature")?;
     let digest = Digest::of(&UserId::parse("74")?, "token", signed.as_bytes());
     let (issued, expires_at) = PHONE_TOKEN_TIMES;
-    Ok(SignInKey::Token(Token { sid: Sid::Absent, digest, issued_at: Some(issued), expires_at }))
+    Ok(SignInKey::Token(Token {
+        sid: Sid::Absent,
+        provider_session: None,
+        digest,
+        auth_time: None,
+        authenticated_at: Some(issued),
+        expires_at,
+    }))
 }
 
 /// Fills an empty table; the sessions began some time before `now`.

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::error::AuthError;
-use crate::session::{LATEST_SECOND, SessionId, Sid, Timestamp, UserId};
+use crate::session::{
+    InvalidProviderSession, LATEST_SECOND, ProviderSession, SessionId, Sid, Timestamp, UserId,
+};
 
 /// How far the issuer's clock may run ahead of ours, in seconds.
 const CLOCK_LEEWAY: f64 = 60.0;
@@ -27,8 +29,20 @@ impl Claims {
 
     /// `iat` in whole seconds, rounded down; `None` when it says nothing about the time when the token was issued.
     pub fn issued_at(&self, now: Timestamp) -> Option<i64> {
-        let issued = self.numeric_date("iat").ok().flatten()?;
-        (issued <= now.timestamp() as f64 + CLOCK_LEEWAY).then_some(issued.floor() as i64)
+        self.past_second("iat", now)
+    }
+
+    /// When the user signed in at the identity provider (`auth_time`, OpenID Connect Core 1.0 section 2), in whole seconds,
+    /// rounded down. Nobody signs in after the token was issued. `None` when the token says nothing about it.
+    pub fn auth_time(&self, now: Timestamp) -> Option<i64> {
+        let auth_time = self.past_second("auth_time", now)?;
+        Some(self.issued_at(now).map_or(auth_time, |issued_at| auth_time.min(issued_at)))
+    }
+
+    /// A time that has come already, as far as the clock of the issuer can be trusted.
+    fn past_second(&self, name: &str, now: Timestamp) -> Option<i64> {
+        let time = self.numeric_date(name).ok().flatten()?;
+        (time <= now.timestamp() as f64 + CLOCK_LEEWAY).then_some(time.floor() as i64)
     }
 
     fn numeric_date(&self, name: &str) -> Result<Option<f64>, AuthError> {
@@ -39,23 +53,21 @@ impl Claims {
 
     /// Checks that the issuer is or contains `wanted`, if anything is wanted.
     pub fn check_issuer(&self, wanted: Option<&str>) -> Result<(), AuthError> {
-        if wanted.is_none_or(|wanted| self.includes("iss", wanted)) {
-            Ok(())
-        } else {
-            Err(AuthError::Invalid(None))
-        }
+        let fits = wanted.is_none_or(|wanted| self.includes("iss", wanted));
+        if fits { Ok(()) } else { Err(AuthError::Invalid(None)) }
     }
 
     /// Checks that the token was made for one of `wanted`, if anything is wanted. Access tokens of Amazon Cognito have no
     /// `aud`; then the client that asked for the token counts, as for API Gateway's own JWT authorizer:
     /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html>
     pub fn check_audience(&self, wanted: &[String]) -> Result<(), AuthError> {
-        let claim = if self.0.contains_key("aud") { "aud" } else { "client_id" };
-        if wanted.is_empty() || self.includes_any(claim, wanted) {
-            Ok(())
-        } else {
-            Err(AuthError::Invalid(None))
-        }
+        let fits = match self.0.get("aud") {
+            Some(_) => wanted.iter().any(|wanted| self.includes("aud", wanted)),
+            None => {
+                wanted.iter().any(|wanted| self.0.get("client_id").is_some_and(|client| client == wanted))
+            }
+        };
+        if wanted.is_empty() || fits { Ok(()) } else { Err(AuthError::Invalid(None)) }
     }
 
     /// Refuses a logout token: it says that a user has signed out, and proves nobody's identity (OpenID Connect
@@ -67,10 +79,6 @@ impl Claims {
     /// Whether the token has this claim. A claim that is null counts as absent, as it does for a session's id.
     pub fn has(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|value| !value.is_null())
-    }
-
-    fn includes_any(&self, name: &str, wanted: &[String]) -> bool {
-        wanted.iter().any(|wanted| self.includes(name, wanted))
     }
 
     /// Whether the claim is this text, or a list that contains it.
@@ -88,6 +96,20 @@ impl Claims {
             Value::String(text) => UserId::parse(text).ok(),
             Value::Number(number) if !number.is_f64() => UserId::parse(&number.to_string()).ok(),
             _ => None,
+        }
+    }
+
+    /// The session of the identity provider, if the token names one.
+    pub fn provider_session(
+        &self,
+        name: &str,
+        user: &UserId,
+    ) -> Result<Option<ProviderSession>, InvalidProviderSession> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(id)) => ProviderSession::new(user, id).map(Some),
+            Some(Value::Number(id)) if !id.is_f64() => ProviderSession::new(user, &id.to_string()).map(Some),
+            Some(_) => Err(InvalidProviderSession),
         }
     }
 
@@ -130,6 +152,29 @@ mod tests {
             assert_eq!(claims.issued_at(now), expected, "{iat}");
         }
         assert_eq!(Claims(Map::new()).issued_at(now), None);
+    }
+
+    #[test]
+    fn a_user_signed_in_before_the_token_was_issued_or_nothing_is_known() {
+        const NOW: i64 = 2_000_000_000;
+        let now = DateTime::from_timestamp(NOW, 0).unwrap();
+        for (claims, expected) in [
+            (format!(r#"{{"auth_time":{NOW}.9,"iat":{NOW}}}"#), Some(NOW)),
+            (format!(r#"{{"auth_time":{},"iat":{NOW}}}"#, NOW - 5), Some(NOW - 5)),
+            (format!(r#"{{"auth_time":{},"iat":{NOW}}}"#, NOW + 5), Some(NOW)),
+            (format!(r#"{{"auth_time":{}}}"#, NOW + 60), Some(NOW + 60)),
+            (format!(r#"{{"auth_time":{}}}"#, NOW + 61), None),
+            (format!(r#"{{"auth_time":{},"iat":{NOW}}}"#, NOW + 61), None),
+            (format!(r#"{{"auth_time":{NOW},"iat":{}}}"#, NOW + 1000), Some(NOW)),
+            (format!(r#"{{"auth_time":"{NOW}"}}"#), None),
+            (format!(r#"{{"auth_time":[{NOW}]}}"#), None),
+            (r#"{"auth_time":-1}"#.into(), None),
+            (r#"{"auth_time":null}"#.into(), None),
+            (r#"{"auth_time":1e300}"#.into(), None),
+            (format!(r#"{{"iat":{NOW}}}"#), None),
+        ] {
+            assert_eq!(Claims(serde_json::from_str(&claims).unwrap()).auth_time(now), expected, "{claims}");
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub enum AuthError {
     /// Our issuer did not sign the token, or it was made for another service.
     #[error("The token is not valid")]
     Invalid(#[source] Option<jsonwebtoken::errors::Error>),
+    /// The token names no session, and each token of a user must name the identity provider's.
+    #[error("The token names no session of the identity provider")]
+    NoSession,
     /// The token does not say who its user is.
     #[error("The token names no user in its \"{0}\" claim")]
     NoUser(String),

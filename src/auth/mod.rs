@@ -9,7 +9,7 @@ mod role;
 mod settings;
 mod token;
 
-use crate::session::{self, Digest, Sid, Timestamp, UserId};
+use crate::session::{self, Digest, ProviderSession, Sid, Timestamp, UserId};
 use claims::Claims;
 pub use error::AuthError;
 pub use jwks::{JwksError, PublicKeys};
@@ -29,9 +29,13 @@ pub struct Caller {
     pub sid: Sid,
     /// The digest of what the token's signature covers.
     pub token: Digest,
+    /// The identity provider's session that the token names.
+    pub provider_session: Option<ProviderSession>,
     /// When the token was issued (`iat`), in whole seconds, rounded down. `None` when the token does not say it, or says
     /// a time that is over a minute ahead, which proves nothing.
     pub issued_at: Option<i64>,
+    /// When the user signed in at the provider (`auth_time`), likewise. It is never later than `issued_at`.
+    pub auth_time: Option<i64>,
     /// When the token expires (`exp`), in whole seconds, rounded up.
     pub expires_at: i64,
 }
@@ -39,8 +43,9 @@ pub struct Caller {
 impl Caller {
     /// What the token says about its session.
     pub fn token(&self) -> session::Token {
-        let Self { sid, token, issued_at, expires_at, .. } = *self;
-        session::Token { sid, digest: token, issued_at, expires_at }
+        let Self { sid, provider_session, token, issued_at, auth_time, expires_at, .. } = *self;
+        let authenticated_at = auth_time.or(issued_at);
+        session::Token { sid, provider_session, digest: token, auth_time, authenticated_at, expires_at }
     }
 }
 
@@ -92,14 +97,34 @@ impl Authenticator {
         let user_id = claims
             .user_id(&settings.user_id_claim)
             .ok_or_else(|| AuthError::NoUser(settings.user_id_claim.clone()))?;
+        let role = self.role(claims);
+        let (sid, provider_session) = self.sessions(claims, &user_id);
+        let names_one = sid != Sid::Absent || provider_session.is_some();
+        if settings.provider_session_claim.is_some() && role != TokenRole::Service && !names_one {
+            return Err(AuthError::NoSession);
+        }
         Ok(Caller {
-            role: self.role(claims),
-            sid: claims.sid(&settings.session_id_claim),
+            role,
+            sid,
+            provider_session,
             token: Digest::of(&user_id, "token", token.signing_input().as_bytes()),
             issued_at: claims.issued_at(now),
+            auth_time: claims.auth_time(now),
             expires_at,
             user_id,
         })
+    }
+
+    /// The session of ours and that of the identity provider which the token names. No session was ever opened for a claim
+    /// that no provider writes.
+    fn sessions(&self, claims: &Claims, user: &UserId) -> (Sid, Option<ProviderSession>) {
+        let settings = &self.settings;
+        let sid = settings.session_id_claim.as_ref().map_or(Sid::Absent, |name| claims.sid(name));
+        let Some(name) = &settings.provider_session_claim else { return (sid, None) };
+        match claims.provider_session(name, user) {
+            Ok(provider_session) => (sid, provider_session),
+            Err(_) => (Sid::Foreign, None),
+        }
     }
 
     fn role(&self, claims: &Claims) -> TokenRole {
@@ -119,6 +144,8 @@ impl Authenticator {
     /// A person signed in for the token, whatever else it says: a user may get a scope that a machine has too, and a
     /// service's token would outlive that person's session.
     fn is_of_a_person(&self, claims: &Claims) -> bool {
-        ["auth_time", &self.settings.session_id_claim].into_iter().any(|name| claims.has(name))
+        let AuthSettings { session_id_claim, provider_session_claim, .. } = &self.settings;
+        let names = [session_id_claim, provider_session_claim].into_iter().flatten().map(String::as_str);
+        names.chain(["auth_time"]).any(|name| claims.has(name))
     }
 }

@@ -19,8 +19,11 @@ pub struct AuthSettings {
     pub role_claim: RoleClaim,
     /// `SERVICE_ROLE_CLAIM`
     pub service_role_claim: RoleClaim,
-    /// `SESSION_ID_CLAIM`
-    pub session_id_claim: String,
+    /// `SESSION_ID_CLAIM`: the claim that names a session of ours
+    pub session_id_claim: Option<String>,
+    /// `PROVIDER_SESSION_CLAIM`: the claim that names the identity provider's session; with it, each token of a user must
+    /// name one
+    pub provider_session_claim: Option<String>,
     /// `ADMIN_ROLE`
     pub admin_role: String,
     /// `SERVICE_ROLE`: the role of a back end's own token; without it there are no such tokens

@@ -85,7 +85,7 @@ codes! {
     TokenNamesNoUser = "token_names_no_user", UNAUTHORIZED;
     /// The session of the token has ended.
     SessionEnded = "session_ended", UNAUTHORIZED;
-    /// The token names no session, and the service requires it.
+    /// The token names no session, of ours or of the identity provider, and the service requires it.
     SidRequired = "sid_required", UNAUTHORIZED;
     /// The request does not come from a live session that is known.
     NoCurrentSession = "no_current_session", UNAUTHORIZED;
@@ -295,6 +295,7 @@ impl From<AuthError> for Problem {
             AuthError::Expired => Code::TokenExpired,
             AuthError::NotYetValid => Code::TokenNotYetValid,
             AuthError::Invalid(_) => Code::TokenInvalid,
+            AuthError::NoSession => Code::SidRequired,
             AuthError::NoUser(_) => Code::TokenNamesNoUser,
         };
         // The cause may quote the token, so it is not logged.

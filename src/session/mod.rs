@@ -20,4 +20,4 @@ pub use plan::SignInPlan;
 pub use record::{Policy, Session};
 pub use termination::{EndReason, InvalidNote, NOTE_MAX, Note, Termination};
 pub use time::{Clock, LATEST_SECOND, Timestamp, later, to_millisecond};
-pub use token::{Sid, SignInKey, Token};
+pub use token::{InvalidProviderSession, ProviderSession, Sid, SignInKey, Token};

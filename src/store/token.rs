@@ -55,7 +55,7 @@ impl SessionStore {
             }
             Sid::Absent => {
                 let binding = token_sk(&token.digest);
-                let caller = self.sessions_by_binding(user, &binding, token.issued_at, now).await?;
+                let caller = self.sessions_by_binding(user, &binding, token.authenticated_at, now).await?;
                 if caller.token != TokenSession::Unbound {
                     return Ok(caller);
                 }
@@ -74,7 +74,7 @@ impl SessionStore {
     ) -> Result<CallerSessions, StoreError> {
         match key {
             SignInKey::Token(token @ Token { sid: Sid::Absent, .. }) => {
-                self.sessions_by_binding(user, &token_sk(&token.digest), token.issued_at, now).await
+                self.sessions_by_binding(user, &token_sk(&token.digest), token.authenticated_at, now).await
             }
             SignInKey::Token(token) => self.caller_sessions(user, token, now).await,
             SignInKey::Idempotency(digest) => {
@@ -91,13 +91,13 @@ impl SessionStore {
         &self,
         user: &UserId,
         sk: &str,
-        issued_at: Option<i64>,
+        authenticated_at: Option<i64>,
         now: Timestamp,
     ) -> Result<CallerSessions, StoreError> {
         let (sessions, binding) = tokio::join!(self.user_sessions(user), self.bound_session(user, sk, now));
         let (mut sessions, binding) = (sessions?, binding?);
         let Some(id) = binding else {
-            let token = sessions.unbound_or_ended(issued_at);
+            let token = sessions.unbound_or_ended(authenticated_at);
             return Ok(CallerSessions { sessions, token });
         };
         if sessions.session(id).is_none() {
@@ -216,12 +216,12 @@ impl UserSessions {
         }
     }
 
-    /// An unbound token is refused when it was issued in or before the second in which its user was last signed out
-    /// everywhere. A token that does not say when it was issued cannot be judged.
-    fn unbound_or_ended(&self, issued_at: Option<i64>) -> TokenSession {
+    /// An unbound token is refused when its user signed in for it in or before the second in which they were last signed out
+    /// everywhere. A token that does not say when that was cannot be judged.
+    fn unbound_or_ended(&self, authenticated_at: Option<i64>) -> TokenSession {
         let not_before = self.profile.as_ref().and_then(|profile| profile.not_before);
-        match (issued_at, not_before) {
-            (Some(issued_at), Some(not_before)) if issued_at <= not_before => TokenSession::Ended,
+        match (authenticated_at, not_before) {
+            (Some(at), Some(not_before)) if at <= not_before => TokenSession::Ended,
             _ => TokenSession::Unbound,
         }
     }

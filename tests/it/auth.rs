@@ -5,7 +5,7 @@ use crate::support::keys::{self, Signer};
 use crate::support::*;
 use serde_json::{Value, json};
 use sessions::auth::{Authenticator, Caller, TokenRole};
-use sessions::session::Digest;
+use sessions::session::{Digest, ProviderSession, SessionId, Sid};
 
 const LIST: &str = "/sessions/user/74";
 const OTHER_SECRET: &str = "another-secret-that-is-long-enough-000000";
@@ -159,11 +159,72 @@ async fn roles_are_found_where_identity_providers_put_them() {
 }
 
 #[test]
+fn the_session_of_the_provider_is_a_digest_of_user_and_claim() {
+    let provider = |name: &str, claims: Value| {
+        let settings = [("PROVIDER_SESSION_CLAIM", name), ("SESSION_ID_CLAIM", "own")];
+        let caller = caller(&settings, &sign(&with(claims)));
+        assert_eq!((caller.sid, caller.role), (Sid::Absent, TokenRole::Admin));
+        caller.provider_session
+    };
+    let of = |id: &str| Some(ProviderSession::new(&user("1"), id).unwrap());
+    assert_eq!(provider("sid", json!({"sid": "f81d4fae"})), of("f81d4fae"));
+    assert_eq!(provider("auth_time", json!({"auth_time": START})), of(&START.to_string()));
+    assert_eq!(provider("sid", json!({"sid": -7})), of("-7"));
+    assert_ne!(provider("sid", json!({"sid": "f81d4fae", "sub": "74"})), of("f81d4fae"), "of another user");
+}
+
+#[test]
+fn the_providers_session_leaves_sid_to_the_provider() {
+    let settings = [("PROVIDER_SESSION_CLAIM", "sid")];
+    let found = caller(&settings, &sign(&with(json!({"sid": "01900000-0000-7000-8000-000000000000"}))));
+    assert_eq!((found.sid, found.provider_session.is_some()), (Sid::Absent, true));
+    let own = "01900000-0000-7000-8000-000000000000";
+    let both = [("PROVIDER_SESSION_CLAIM", "sid"), ("SESSION_ID_CLAIM", "own")];
+    let found = caller(&both, &sign(&with(json!({"sid": "p", "own": own}))));
+    assert_eq!(
+        (found.sid, found.provider_session.is_some()),
+        (Sid::Session(SessionId::parse(own).unwrap()), true)
+    );
+}
+
+#[tokio::test]
+async fn a_users_token_without_the_providers_session_is_refused_on_every_route() {
+    let service = Service::with(&[("PROVIDER_SESSION_CLAIM", "sid"), ("SESSION_ID_CLAIM", "own")]).await;
+    for route in ROUTES.iter().copied() {
+        let call = |token: &str| Call::good(route).token(token);
+        for token in [user_token("74"), admin_token(), token_with("74", json!({"sid": null}))] {
+            call(&token).send(&service).await.problem(401, "sid_required");
+        }
+    }
+    for route in ROUTES.iter().copied().filter(|route| access(route) == Access::AdminOrService) {
+        let status = Call::good(route).token(&service_token()).send(&service).await.status;
+        assert_ne!(status, 401, "{route}: a service has no session");
+    }
+}
+
+#[test]
 fn a_caller_has_the_times_of_the_token_in_whole_seconds() {
     let token = sign(&json!({"sub": "1", "iat": START as f64 - 0.5, "exp": START as f64 + 0.5}));
     let known = caller(&[], &token);
     assert_eq!((known.issued_at, known.expires_at), (Some(START - 1), START + 1));
     assert_eq!(caller(&[], &sign(&claims())).issued_at, None);
+}
+
+#[test]
+fn what_counts_against_a_cut_off_is_the_earlier_of_sign_in_and_issue() {
+    for (claims, auth_time, authenticated_at) in [
+        (json!({"auth_time": START - 9, "iat": START}), Some(START - 9), Some(START - 9)),
+        (json!({"auth_time": START, "iat": START - 9}), Some(START - 9), Some(START - 9)),
+        (json!({"iat": START - 9}), None, Some(START - 9)),
+        (json!({"auth_time": START - 9}), Some(START - 9), Some(START - 9)),
+        (json!({"auth_time": START + 1000, "iat": START}), None, Some(START)),
+        (json!({"auth_time": START, "iat": START + 1000}), Some(START), Some(START)),
+        (json!({"auth_time": "x", "iat": null}), None, None),
+        (json!({}), None, None),
+    ] {
+        let token = caller(&[], &sign(&with(claims.clone()))).token();
+        assert_eq!((token.auth_time, token.authenticated_at), (auth_time, authenticated_at), "{claims}");
+    }
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Model {
         match token.session {
             Some(id) if self.live().any(|session| session.id == id) => TokenSession::Live(id),
             Some(_) => TokenSession::Ended,
-            None if token.token.issued_at.is_some_and(|at| Some(at) <= self.not_before) => {
+            None if token.token.authenticated_at.is_some_and(|at| Some(at) <= self.not_before) => {
                 TokenSession::Ended
             }
             None => TokenSession::Unbound,

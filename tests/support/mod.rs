@@ -313,11 +313,18 @@ pub fn origin(ip_address: &str) -> Origin {
 }
 
 /// What the store knows of [`named_token`], which names no session.
-pub fn token_named(user_id: &str, name: &str, issued_at: Option<i64>) -> Token {
+pub fn token_named(user_id: &str, name: &str, authenticated_at: Option<i64>) -> Token {
     let token = named_token(user_id, name);
     let (signed, _) = token.rsplit_once('.').unwrap();
     let digest = Digest::of(&user(user_id), "token", signed.as_bytes());
-    Token { sid: Sid::Absent, digest, issued_at, expires_at: START + 10_000_000_000 }
+    Token {
+        sid: Sid::Absent,
+        provider_session: None,
+        digest,
+        auth_time: None,
+        authenticated_at,
+        expires_at: START + 10_000_000_000,
+    }
 }
 
 /// The marks of a device that has only this fingerprint.

@@ -173,6 +173,38 @@ async fn a_logout_token_or_another_event_is_no_bearer_token() {
     }
 }
 
+#[tokio::test]
+async fn no_token_names_a_session_of_the_provider_that_no_provider_makes() {
+    let settings = [("PROVIDER_SESSION_CLAIM", "psid"), ("SESSION_ID_CLAIM", "own")];
+    let mut service = Service::with(&settings).await;
+    // The id of a session of ours means nothing there: it is text like any other.
+    let own = service.sign_in("1", "panel").await.id.to_string();
+    let other = service.sign_in("75", "phone").await.id.to_string();
+    let (longest, long) = (format!(r#""{}""#, "x".repeat(255)), format!(r#""{}""#, "x".repeat(256)));
+    let (kilobytes, beyond) = (format!(r#""{}""#, "x".repeat(5_000)), format!(r#""{}""#, "x".repeat(10_240)));
+    let mut cases: Vec<(String, Outcome)> =
+        [&longest, &format!("\"{own}\""), &format!("\"{other}\"")].map(|id| (id.to_owned(), None)).into();
+    cases.extend([long, kilobytes].map(|id| (id, Some("session_ended"))));
+    cases.push((beyond, MALFORMED));
+    let made = r#""a" | " " | 7 | -7 | 0 | 18446744073709551615 | "{}" | "provider#a" | "null""#;
+    cases.extend(listed(made).map(|id| (id.to_owned(), None)));
+    let impossible = r#""" | "a\u0000" | "\u0000" | "a\nb" | "\u007f" | "\u009f" | 1.5 | 1.0 | 1e3 | true | false | []
+        | ["a"] | {} | {"id":"a"} | 18446744073709551616"#;
+    cases.extend(listed(impossible).map(|id| (id.to_owned(), Some("session_ended"))));
+    cases.push(("null".into(), Some("sid_required")));
+    for (id, outcome) in cases {
+        let token = signed(HEADER, &claims(&format!(r#","psid":{id}"#)));
+        came_to(&service.get(LIST, &token).await, outcome, &id);
+        if let Some(code) = outcome {
+            service.post("/sessions/create", &token, json!({})).await.problem(401, code);
+        }
+    }
+    let both = signed(HEADER, &claims(&format!(r#","psid":["a"],"own":"{own}""#)));
+    came_to(&service.get(LIST, &both).await, Some("session_ended"), "beside a session of ours");
+    let both = signed(HEADER, &claims(&format!(r#","psid":"a","own":"{other}""#)));
+    came_to(&service.get(LIST, &both).await, Some("session_ended"), "beside another user's session");
+}
+
 /// `text` with another last character, which stands for the same bytes and has a bit set that must not be.
 fn with_a_trailing_bit(text: &str) -> String {
     const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
