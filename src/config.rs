@@ -1,14 +1,20 @@
 //! The settings. They are read from the environment once, at the start.
 
 use std::env;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
-use crate::auth::{AuthMode, AuthSettings, JwksError, PublicKeys, RoleClaim, RoleSource, SECRET_MIN, Secret};
+use crate::auth::{
+    AuthMode, AuthSettings, JwksError, JwksUrl, PublicKeys, RoleClaim, RoleSource, SECRET_MIN, Secret,
+};
 use crate::http::edge::Edge;
 use crate::session::Policy;
 use crate::store::{Database, Timeouts};
+
+/// How long a request waits for the issuer's keys.
+const KEYS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// All settings.
 #[derive(Clone, Debug)]
@@ -94,8 +100,10 @@ fn database(vars: &Vars<'_>) -> Result<Database, ConfigError> {
 
 fn auth(vars: &Vars<'_>) -> Result<AuthSettings, ConfigError> {
     let role_claim = vars.role_claim("ROLE_CLAIM")?.unwrap_or_default();
+    let (mode, audience) = (auth_mode(vars)?, vars.list("JWT_AUDIENCE")?);
     let auth = AuthSettings {
-        mode: auth_mode(vars)?,
+        logout_audience: logout_audience(vars, &mode, &audience)?,
+        mode,
         user_id_claim: vars.get("USER_ID_CLAIM").unwrap_or_else(|| "sub".into()),
         service_role_claim: vars.role_claim("SERVICE_ROLE_CLAIM")?.unwrap_or_else(|| role_claim.clone()),
         role_claim,
@@ -107,7 +115,7 @@ fn auth(vars: &Vars<'_>) -> Result<AuthSettings, ConfigError> {
         role_source: vars
             .one_of("ROLE_SOURCE", &[("token", RoleSource::Token), ("table", RoleSource::Table)])?,
         issuer: vars.get("JWT_ISSUER"),
-        audience: vars.list("JWT_AUDIENCE")?,
+        audience,
     };
     if auth.provider_session_claim.is_some() && auth.provider_session_claim == auth.session_id_claim {
         return Err(vars.invalid("PROVIDER_SESSION_CLAIM", "another claim than SESSION_ID_CLAIM"));
@@ -145,7 +153,31 @@ fn jwks(vars: &Vars<'_>) -> Result<AuthMode, ConfigError> {
     if vars.get("PROVIDER_SESSION_CLAIM").is_none() {
         vars.required("SESSION_ID_CLAIM")?;
     }
-    Ok(AuthMode::Jwks { keys: PublicKeys::parse(&vars.required("JWKS")?)? })
+    let url = vars.get("JWKS_URL").map(|url| JwksUrl::parse(&url)).transpose();
+    match url.map_err(|takes| vars.invalid("JWKS_URL", &takes.to_string()))? {
+        None => Ok(AuthMode::Jwks { keys: PublicKeys::parse(&vars.required("JWKS")?)? }),
+        Some(url) => {
+            let until_then = vars.get("JWKS").map(|keys| PublicKeys::parse(&keys)).transpose()?;
+            Ok(AuthMode::JwksUrl { url, until_then: until_then.unwrap_or_default(), patience: KEYS_PATIENCE })
+        }
+    }
+}
+
+/// A logout token names its user in `sub`. Who shares a secret with its issuer has no provider that sends one.
+fn logout_audience(
+    vars: &Vars<'_>,
+    mode: &AuthMode,
+    audience: &[String],
+) -> Result<Option<Vec<String>>, ConfigError> {
+    let own = vars.list("LOGOUT_AUDIENCE")?;
+    let names_sub = vars.get("USER_ID_CLAIM").is_none_or(|claim| claim == "sub");
+    if names_sub && !matches!(mode, AuthMode::Hs256 { .. }) {
+        return Ok(Some(if own.is_empty() { audience.to_vec() } else { own }));
+    }
+    if own.is_empty() {
+        return Ok(None);
+    }
+    Err(vars.invalid("LOGOUT_AUDIENCE", "empty unless AUTH_MODE is jwks and USER_ID_CLAIM is sub"))
 }
 
 fn policy(vars: &Vars<'_>) -> Result<Policy, ConfigError> {
@@ -312,6 +344,7 @@ mod tests {
             ("ROLE_CLAIM", "user_metadata.role", USERS_WRITE),
             ("SERVICE_ROLE_CLAIM", "x.unsafeMetadata", USERS_WRITE),
             ("PROVIDER_SESSION_CLAIM", "own", "another claim than SESSION_ID_CLAIM"),
+            ("LOGOUT_AUDIENCE", "client", "empty unless AUTH_MODE is jwks and USER_ID_CLAIM is sub"),
             ("ROLE_SOURCE", "Token", "token or table"),
             ("UNKNOWN_USERS", "404", "empty or not_found"),
             ("MAX_SESSIONS", "0", "a whole number from 1 to 1000"),
@@ -384,6 +417,18 @@ mod tests {
             [settings[0], settings[1], settings[2], ("PROVIDER_SESSION_CLAIM", "sid"), settings[4]];
         let auth = read(&of_the_provider).unwrap().auth;
         assert_eq!((auth.session_id_claim, auth.provider_session_claim.as_deref()), (None, Some("sid")));
+        let fetched = |url| [settings[0], settings[1], settings[2], settings[3], ("JWKS_URL", url)];
+        assert!(matches!(
+            read(&fetched("https://issuer.example/keys")).unwrap().auth.mode,
+            AuthMode::JwksUrl { .. }
+        ));
+        let takes = read(&fetched("http://issuer.example/keys")).unwrap_err().to_string();
+        assert!(takes.starts_with("JWKS_URL must be an https:// URL"), "{takes}");
+        let logout_audience =
+            |extra: &[(&str, &str)]| read(&[&settings, extra].concat()).unwrap().auth.logout_audience;
+        assert_eq!(logout_audience(&[]), Some(vec!["sessions".into()]));
+        assert_eq!(logout_audience(&[("LOGOUT_AUDIENCE", "a,b")]), Some(vec!["a".into(), "b".into()]));
+        assert_eq!(logout_audience(&[("USER_ID_CLAIM", "oid")]), None);
         let broken = [settings[0], settings[1], settings[2], settings[3], ("JWKS", "{")];
         assert_eq!(read(&broken).unwrap_err(), ConfigError::Jwks(JwksError::NotASet));
     }

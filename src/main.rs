@@ -25,6 +25,9 @@ async fn main() -> Result<(), Error> {
     let client = client::from_environment(&config.database.timeouts).await;
     let store = SessionStore::new(client, &config.database, config.policy.clone(), metrics.clone());
     let app = &App::new(config, store, metrics.clone());
+    let fetching = app.clone();
+    // Nobody waits for the keys here: a request does if it needs them.
+    tokio::spawn(async move { fetching.fetch_keys(Utc::now()).await });
     app.warm_up().await;
     // The start has a line of its own, so that its reads do not count as the first request's.
     let print_metrics = || print_line(metrics.flush(&function, &version, Utc::now()));

@@ -27,6 +27,14 @@ impl Claims {
         }
     }
 
+    /// Whether the token was issued or begins to be valid later than the clocks of issuer and service may differ.
+    pub fn is_of_the_future(&self, now: Timestamp) -> bool {
+        let latest = now.timestamp() as f64 + CLOCK_LEEWAY;
+        ["iat", "nbf"]
+            .into_iter()
+            .any(|name| matches!(self.numeric_date(name), Ok(Some(time)) if time > latest))
+    }
+
     /// `iat` in whole seconds, rounded down; `None` when it says nothing about the time when the token was issued.
     pub fn issued_at(&self, now: Timestamp) -> Option<i64> {
         self.past_second("iat", now)
@@ -82,7 +90,7 @@ impl Claims {
     }
 
     /// Whether the claim is this text, or a list that contains it.
-    fn includes(&self, name: &str, wanted: &str) -> bool {
+    pub fn includes(&self, name: &str, wanted: &str) -> bool {
         match self.0.get(name) {
             Some(Value::String(text)) => text == wanted,
             Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(wanted)),

@@ -18,6 +18,18 @@ pub enum AuthError {
     /// Our issuer did not sign the token, or it was made for another service.
     #[error("The token is not valid")]
     Invalid(#[source] Option<jsonwebtoken::errors::Error>),
+    /// The issuer's keys do not include the one that the token names.
+    #[error("The token's key is not among the keys of its issuer")]
+    KeyUnknown {
+        /// In how many seconds the issuer may be asked again.
+        retry_after: u64,
+    },
+    /// The issuer's keys are not known.
+    #[error("The keys of the tokens' issuer cannot be fetched right now; try again")]
+    KeysUnavailable {
+        /// In how many seconds the issuer may be asked again.
+        retry_after: u64,
+    },
     /// The token names no session, and each token of a user must name the identity provider's.
     #[error("The token names no session of the identity provider")]
     NoSession,

@@ -20,7 +20,7 @@ const RSA_EXPONENT_MAX: u64 = (1 << 33) - 1;
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"];
 
 /// The public keys that tokens are verified with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PublicKeys(pub(super) Vec<Key>);
 
 /// A JWK Set that cannot be used. The messages contain no part of a key.
@@ -52,20 +52,45 @@ enum Unused {
 }
 
 impl PublicKeys {
-    /// Reads a JWK Set. Keys that are for something else are ignored with a warning.
+    /// Reads the JWK Set of the settings. Keys that are for something else are ignored with a warning.
     ///
     /// # Errors
     /// [`JwksError`] when it is not a set, when a key is private, symmetric, too short or broken, or when no key is left.
     pub fn parse(text: &str) -> Result<Self, JwksError> {
-        let set: Value = serde_json::from_str(text).map_err(|_| JwksError::NotASet)?;
+        Self::read(text.as_bytes(), |name, unused| match unused {
+            Unused::Refused(why) => Err(JwksError::Key { name, why }),
+            Unused::Ignored(why) => {
+                tracing::warn!("JWKS: {name} is ignored, because it {why}");
+                Ok(())
+            }
+        })
+    }
+
+    /// Reads the JWK Set of an issuer. One bad key there must not lock everybody out, so it is ignored, with an error line
+    /// because somebody must look at it. Keys for something else are ignored without a word, since a set is read each hour.
+    ///
+    /// # Errors
+    /// [`JwksError`] when it is not a set, or when no key is left.
+    pub(super) fn fetched(text: &[u8]) -> Result<Self, JwksError> {
+        Self::read(text, |name, unused| {
+            if let Unused::Refused(why) = unused {
+                tracing::error!("JWKS_URL: {name} is ignored, because it {why}");
+            }
+            Ok(())
+        })
+    }
+
+    fn read(
+        text: &[u8],
+        on_unused: impl Fn(String, Unused) -> Result<(), JwksError>,
+    ) -> Result<Self, JwksError> {
+        let set: Value = serde_json::from_slice(text).map_err(|_| JwksError::NotASet)?;
         let members = set.get("keys").and_then(Value::as_array).ok_or(JwksError::NotASet)?;
         let mut keys = Vec::new();
         for (index, member) in members.iter().enumerate() {
-            let name = name(index, member);
             match read_key(member) {
                 Ok(key) => keys.push(key),
-                Err(Unused::Refused(why)) => return Err(JwksError::Key { name, why }),
-                Err(Unused::Ignored(why)) => tracing::warn!("JWKS: {name} is ignored, because it {why}"),
+                Err(unused) => on_unused(name(index, member), unused)?,
             }
         }
         if keys.is_empty() { Err(JwksError::NoKey) } else { Ok(Self(keys)) }

@@ -1,5 +1,7 @@
 //! All keys that tokens are verified with, and which of them may have signed a token.
 
+use std::sync::Arc;
+
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use serde_json::{Map, Value};
@@ -7,7 +9,10 @@ use serde_json::{Map, Value};
 use super::error::AuthError;
 use super::jwks::PublicKeys;
 use super::key::Key;
+use super::key_set::KeySet;
 use super::settings::{AuthMode, Secret};
+use crate::session::Timestamp;
+use crate::telemetry::metrics::Metrics;
 
 /// All keys that tokens are verified with.
 #[derive(Clone, Debug)]
@@ -16,6 +21,8 @@ pub(super) enum Keys {
     Hs256(Vec<Key>),
     /// The keys of a JWK Set. A token's `kid` names one of them.
     Jwks(Vec<Key>),
+    /// The same, as the issuer publishes it.
+    Fetched(Arc<KeySet>),
 }
 
 /// A token that one of the keys signed.
@@ -33,10 +40,20 @@ pub(super) fn is_logout_token(header: &Header) -> bool {
 
 impl Keys {
     /// The keys that the settings name.
-    pub fn new(mode: &AuthMode) -> Self {
+    pub fn new(mode: &AuthMode, metrics: Metrics) -> Self {
         match mode {
             AuthMode::Hs256 { secret, previous } => Self::hs256(secret, previous.as_ref()),
             AuthMode::Jwks { keys: PublicKeys(keys) } => Self::Jwks(keys.clone()),
+            AuthMode::JwksUrl { url, until_then, patience } => {
+                Self::Fetched(KeySet::new(url.clone(), until_then.clone(), *patience, metrics).into())
+            }
+        }
+    }
+
+    /// Fetches the keys, if they are to be fetched.
+    pub async fn fetch(&self, now: Timestamp) {
+        if let Self::Fetched(set) = self {
+            set.refresh(None, now).await;
         }
     }
 
@@ -49,8 +66,9 @@ impl Keys {
     /// Reads a token that one of the keys signed.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] when no key signed it, [`AuthError::Malformed`] when it is not a token.
-    pub fn verify(&self, token: &str) -> Result<Verified, AuthError> {
+    /// [`AuthError::Invalid`] when no key signed it, [`AuthError::Malformed`] when it is not a token,
+    /// [`AuthError::KeyUnknown`] and [`AuthError::KeysUnavailable`] when its key is not known.
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, AuthError> {
         let header = jsonwebtoken::decode_header(token).map_err(|error| AuthError::Malformed(Some(error)))?;
         if header.crit.is_some() {
             return Err(AuthError::Invalid(None));
@@ -58,6 +76,10 @@ impl Keys {
         let claims = match self {
             Self::Hs256(keys) => signed_by(keys, token),
             Self::Jwks(keys) => signed_by(named(keys, header.kid.as_deref()), token),
+            Self::Fetched(set) => {
+                let kid = header.kid.as_deref();
+                signed_by(named(&set.keys(kid, now).await?, kid), token)
+            }
         }?;
         Ok(Verified { header, claims })
     }

@@ -3,17 +3,23 @@
 mod claims;
 mod error;
 mod jwks;
+mod jwks_url;
 mod key;
+mod key_set;
 mod keys;
+mod logout_token;
 mod role;
 mod settings;
 mod token;
 
 use crate::session::{self, Digest, ProviderSession, Sid, Timestamp, UserId};
+use crate::telemetry::metrics::Metrics;
 use claims::Claims;
 pub use error::AuthError;
 pub use jwks::{JwksError, PublicKeys};
+pub use jwks_url::{InvalidJwksUrl, JwksUrl};
 use keys::{Keys, Verified, is_logout_token};
+pub use logout_token::Logout;
 pub use role::RoleClaim;
 pub use settings::{AuthMode, AuthSettings, RoleSource, SECRET_MIN, Secret};
 use token::Token;
@@ -66,26 +72,46 @@ pub enum TokenRole {
 pub struct Authenticator {
     settings: AuthSettings,
     keys: Keys,
+    metrics: Metrics,
 }
 
 impl Authenticator {
     /// An authenticator with these settings.
-    pub fn new(settings: AuthSettings) -> Self {
-        let keys = Keys::new(&settings.mode);
-        Self { settings, keys }
+    pub fn new(settings: AuthSettings, metrics: Metrics) -> Self {
+        let keys = Keys::new(&settings.mode, metrics.clone());
+        Self { settings, keys, metrics }
+    }
+
+    /// Fetches the issuer's keys, if the settings say where they are. Requests that come meanwhile wait for them if they
+    /// need them.
+    pub async fn fetch_keys(&self, now: Timestamp) {
+        self.keys.fetch(now).await;
     }
 
     /// Authenticates the caller of a request with this `Authorization` header at `now`.
     ///
     /// # Errors
     /// [`AuthError`] when the header does not prove who the caller is.
-    pub fn authenticate(&self, authorization: Option<&str>, now: Timestamp) -> Result<Caller, AuthError> {
+    pub async fn authenticate(
+        &self,
+        authorization: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Caller, AuthError> {
         let token = Token::from_bearer(authorization)?;
-        let Verified { header, claims } = self.keys.verify(token.as_str())?;
+        let Verified { header, claims } = self.keys.verify(token.as_str(), now).await?;
+        let claims = Claims(claims);
+        self.count_future(&claims, now);
         if is_logout_token(&header) {
             return Err(AuthError::Invalid(None));
         }
-        self.caller(token, &Claims(claims), now)
+        self.caller(token, &claims, now)
+    }
+
+    /// Counts a token of the future, so that the operator sees that the issuer's clock is ahead.
+    fn count_future(&self, claims: &Claims, now: Timestamp) {
+        if claims.is_of_the_future(now) {
+            self.metrics.add("FutureTokens", 1.0);
+        }
     }
 
     fn caller(&self, token: Token<'_>, claims: &Claims, now: Timestamp) -> Result<Caller, AuthError> {

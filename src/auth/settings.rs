@@ -1,8 +1,10 @@
 //! The settings of authentication.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::jwks::PublicKeys;
+use super::jwks_url::JwksUrl;
 use super::role::RoleClaim;
 
 /// The shortest JWT secret, in bytes. RFC 7518 section 3.2 asks for the size of the hash output.
@@ -36,6 +38,8 @@ pub struct AuthSettings {
     pub issuer: Option<String>,
     /// `JWT_AUDIENCE`: every token must be for one of these; without any, the audience does not matter
     pub audience: Vec<String>,
+    /// `LOGOUT_AUDIENCE`: logout tokens must be for one of these; `None` where none are taken
+    pub logout_audience: Option<Vec<String>>,
 }
 
 /// How tokens are verified.
@@ -52,6 +56,15 @@ pub enum AuthMode {
     Jwks {
         /// `JWKS`
         keys: PublicKeys,
+    },
+    /// With the public keys that the issuer publishes.
+    JwksUrl {
+        /// `JWKS_URL`
+        url: JwksUrl,
+        /// `JWKS`: the keys that serve until the set was fetched for the first time; there may be none
+        until_then: PublicKeys,
+        /// How long a request waits for the set.
+        patience: Duration,
     },
 }
 

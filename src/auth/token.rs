@@ -22,7 +22,8 @@ impl<'a> Token<'a> {
         Self::parse(token.trim_start())
     }
 
-    fn parse(text: &'a str) -> Result<Self, AuthError> {
+    /// A token by itself.
+    pub fn parse(text: &'a str) -> Result<Self, AuthError> {
         let (signing_input, signature) = text.rsplit_once('.').ok_or(AuthError::Malformed(None))?;
         let (header, payload) = signing_input.split_once('.').ok_or(AuthError::Malformed(None))?;
         if text.len() > TOKEN_MAX || ![header, payload, signature].into_iter().all(is_base64url) {

@@ -9,9 +9,9 @@ use super::edge::Edge;
 use super::problem::Problem;
 use crate::auth::{Authenticator, RoleSource};
 use crate::config::{Config, UnknownUsers};
-use crate::session::{Policy, UserId};
+use crate::session::{Policy, Timestamp, UserId};
 use crate::store::SessionStore;
-use crate::telemetry::metrics::{Metrics, SERVER_ERRORS};
+use crate::telemetry::metrics::{Metrics, REJECTED, SERVER_ERRORS};
 
 /// The user whose sessions are read at the start. It does not matter which user it is, or whether the user exists.
 const WARM_UP_USER: &str = "-";
@@ -34,13 +34,13 @@ impl App {
     pub fn new(config: Config, store: SessionStore, metrics: Metrics) -> Self {
         Self {
             store,
-            metrics,
             admin_role: config.auth.admin_role.clone(),
             role_source: config.auth.role_source,
             unknown_users: config.unknown_users,
             edge: config.edge,
             require_sid: config.auth.require_sid,
-            authenticator: Authenticator::new(config.auth),
+            authenticator: Authenticator::new(config.auth, metrics.clone()),
+            metrics,
         }
     }
 
@@ -67,10 +67,19 @@ impl App {
         }
     }
 
+    /// Fetches the keys of the tokens' issuer, if they are to be fetched.
+    pub async fn fetch_keys(&self, now: Timestamp) {
+        self.authenticator.fetch_keys(now).await;
+    }
+
     pub(super) fn count_refusal(&self, problem: &Problem) {
-        self.metrics.add(format!("Refused.{}", problem.code().as_str()), 1.0);
-        if problem.code().status().is_server_error() {
+        let code = problem.code();
+        self.metrics.add(format!("Refused.{}", code.as_str()), 1.0);
+        if code.status().is_server_error() {
             self.metrics.add(SERVER_ERRORS, 1.0);
+        }
+        if code.is_rejection() {
+            self.metrics.add(REJECTED, 1.0);
         }
     }
 }

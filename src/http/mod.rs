@@ -63,7 +63,7 @@ impl App {
 
     /// Runs the handler of an authenticated request. Returns the caller too, if there is one, for the log.
     async fn dispatch(&self, request: &Request, clock: Clock) -> (Option<UserId>, Result<Answer, Problem>) {
-        let (endpoint, request) = match self.authenticate(request, clock) {
+        let (endpoint, request) = match self.authenticate(request, clock).await {
             Ok(authenticated) => authenticated,
             Err(problem) => return (None, Err(problem)),
         };
@@ -75,7 +75,7 @@ impl App {
     }
 
     /// Refuses who comes around the edge (403), finds the endpoint (404, 405), and authenticates the caller (401).
-    fn authenticate<'r>(
+    async fn authenticate<'r>(
         &self,
         request: &'r Request,
         clock: Clock,
@@ -84,7 +84,7 @@ impl App {
         let Route { endpoint, ids, prefix } = Route::find(request)?;
         // A value that is not text counts as present, and is not a bearer token.
         let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"));
-        let caller = self.authenticator.authenticate(header, clock.arrived_at())?;
+        let caller = self.authenticator.authenticate(header, clock.arrived_at()).await?;
         Ok((endpoint, RequestContext::new(request, is_through_edge, ids, prefix, caller, clock)))
     }
 

@@ -15,6 +15,7 @@ use super::views::EndedUser;
 use crate::auth::AuthError;
 use crate::session::UserId;
 use crate::store::StoreError;
+use crate::telemetry::log::Causes;
 
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -77,6 +78,8 @@ codes! {
     TokenMalformed = "token_malformed", UNAUTHORIZED;
     /// The token has expired.
     TokenExpired = "token_expired", UNAUTHORIZED;
+    /// The token's key is not among the keys of its issuer that are known now.
+    KeyUnknown = "key_unknown", UNAUTHORIZED;
     /// The token's time has not come yet.
     TokenNotYetValid = "token_not_yet_valid", UNAUTHORIZED;
     /// The token is not from our issuer, or not for us.
@@ -115,8 +118,19 @@ codes! {
     BodyNotJson = "body_not_json", UNSUPPORTED_MEDIA_TYPE;
     /// The service has a fault.
     InternalError = "internal_error", INTERNAL_SERVER_ERROR;
+    /// The keys of the tokens' issuer cannot be fetched.
+    KeysUnavailable = "keys_unavailable", SERVICE_UNAVAILABLE;
     /// DynamoDB cannot be reached, throttles, or is too slow.
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE;
+}
+
+impl Code {
+    /// Whether a caller is refused as nobody is while all is well. The operator counts these.
+    pub(super) fn is_rejection(self) -> bool {
+        let happens_every_day = [Self::SessionEnded, Self::TokenExpired, Self::NoCurrentSession];
+        let is_refusal = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status());
+        is_refusal && !happens_every_day.contains(&self)
+    }
 }
 
 /// A refusal or a failure. The cause is only for the log.
@@ -124,7 +138,7 @@ codes! {
 pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,
-    header: Option<Box<(HeaderName, HeaderValue)>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Cause>,
     partly_ended: Option<Box<PartlyEnded>>,
 }
@@ -140,9 +154,11 @@ pub struct PartlyEnded {
 
 impl Problem {
     pub(super) fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        let header = (code.status() == StatusCode::UNAUTHORIZED)
-            .then(|| Box::new((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))));
-        Self { code, detail: detail.into(), header, cause: None, partly_ended: None }
+        let mut headers = Vec::new();
+        if code.status() == StatusCode::UNAUTHORIZED {
+            headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        }
+        Self { code, detail: detail.into(), headers, cause: None, partly_ended: None }
     }
 
     /// A field with a wrong value. `expected` says what the field takes.
@@ -203,9 +219,9 @@ impl Problem {
 
     /// `allowed` lists the methods that the path takes.
     pub(super) fn wrong_method(allowed: &str) -> Self {
-        let header = HeaderValue::from_str(allowed).ok().map(|value| Box::new((ALLOW, value)));
+        let headers = HeaderValue::from_str(allowed).ok().map(|value| (ALLOW, value)).into_iter().collect();
         let problem = Self::new(Code::MethodNotAllowed, format!("This path takes {allowed}"));
-        Self { header, ..problem }
+        Self { headers, ..problem }
     }
 
     pub(super) fn internal(cause: impl Into<Cause>) -> Self {
@@ -220,11 +236,13 @@ impl Problem {
 
     pub(super) fn store_unavailable(cause: StoreError) -> Self {
         let detail = "The sessions cannot be reached right now, and nothing is confirmed; try again";
-        Self {
-            header: Some(Box::new((RETRY_AFTER, HeaderValue::from_static("1")))),
-            cause: Some(cause.into()),
-            ..Self::new(Code::StoreUnavailable, detail)
-        }
+        Self { cause: Some(cause.into()), ..Self::new(Code::StoreUnavailable, detail) }.with_retry_after(1)
+    }
+
+    /// Says in how many seconds the request may succeed.
+    fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.headers.push((RETRY_AFTER, seconds.into()));
+        self
     }
 
     pub(super) fn code(&self) -> Code {
@@ -235,7 +253,7 @@ impl Problem {
     pub(super) fn log(&self) {
         let (code, status) = (self.code.as_str(), self.code.status().as_u16());
         match &self.cause {
-            Some(cause) => tracing::error!(code, status, cause = %Chain(cause.as_ref()), "failed"),
+            Some(cause) => tracing::error!(code, status, cause = %Causes(cause.as_ref()), "failed"),
             None => tracing::info!(code, status, "refused"),
         }
     }
@@ -253,24 +271,8 @@ impl Problem {
         };
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = respond(status, "application/problem+json", body);
-        if let Some((name, value)) = self.header.map(|header| *header) {
-            response.headers_mut().insert(name, value);
-        }
+        response.headers_mut().extend(self.headers);
         response
-    }
-}
-
-/// An error and its causes, each in its display form. The debug form of an SDK error would show the whole answer that
-/// could not be read, with addresses and notes in it.
-struct Chain<'e>(&'e (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        match self.0.source() {
-            Some(source) => write!(f, ": {}", Chain(source)),
-            None => Ok(()),
-        }
     }
 }
 
@@ -295,11 +297,20 @@ impl From<AuthError> for Problem {
             AuthError::Expired => Code::TokenExpired,
             AuthError::NotYetValid => Code::TokenNotYetValid,
             AuthError::Invalid(_) => Code::TokenInvalid,
+            AuthError::KeyUnknown { .. } => Code::KeyUnknown,
+            AuthError::KeysUnavailable { .. } => Code::KeysUnavailable,
             AuthError::NoSession => Code::SidRequired,
             AuthError::NoUser(_) => Code::TokenNamesNoUser,
         };
-        // The cause may quote the token, so it is not logged.
-        Self::new(code, error.to_string())
+        let problem = Self::new(code, error.to_string());
+        match error {
+            AuthError::KeyUnknown { retry_after } => problem.with_retry_after(retry_after),
+            AuthError::KeysUnavailable { retry_after } => {
+                Self { cause: Some(error.into()), ..problem }.with_retry_after(retry_after)
+            }
+            // The cause may quote the token, so it is not logged.
+            _ => problem,
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! The log never holds an IP address, a user agent, a note, a fingerprint or a token. Those are in the table, for the
 //! people who may read it.
 
+use std::error::Error;
+use std::fmt;
 use std::panic::PanicHookInfo;
 
 use tracing::Subscriber;
@@ -22,6 +24,21 @@ where
         .with_span_list(false)
         .with_writer(writer)
         .finish()
+}
+
+/// An error and its causes, each in its display form. The debug form of an SDK error would show the whole answer that
+/// could not be read, with addresses and notes in it.
+#[derive(Debug)]
+pub struct Causes<'e>(pub &'e (dyn Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        match self.0.source() {
+            Some(source) => write!(f, ": {}", Causes(source)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Writes the audit line of a sign-in: who signed which user in, and the session that was opened or refreshed.

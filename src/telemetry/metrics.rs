@@ -12,9 +12,15 @@ use crate::session::Timestamp;
 /// The CloudWatch namespace of all metrics.
 const NAMESPACE: &str = "Sessions";
 
-/// The counter of answers with a status of 500 or above. It is counted by version, so that a new version which fails is
-/// seen while the old one still serves most requests.
+/// The counter of answers with a status of 500 or above.
 pub const SERVER_ERRORS: &str = "ServerErrors";
+
+/// The counter of callers who were refused as nobody is while all is well.
+pub const REJECTED: &str = "Rejected";
+
+/// What is counted by version, so that a fault of a new version is seen while the old one still serves most requests; and
+/// whether it is counted by function too, as everything else is.
+const BY_VERSION: [(&str, bool); 2] = [(SERVER_ERRORS, false), (REJECTED, true)];
 
 type Counts = BTreeMap<Cow<'static, str>, f64>;
 
@@ -37,7 +43,9 @@ impl Metrics {
 }
 
 fn line(counts: &Counts, function: &str, version: &str, now: Timestamp) -> String {
-    let (by_version, by_function) = counts.keys().partition(|name| *name == SERVER_ERRORS);
+    let of_version = |name: &str| BY_VERSION.iter().find(|(each, _)| *each == name);
+    let by_version = counts.keys().filter(|name| of_version(name).is_some()).collect();
+    let by_function = counts.keys().filter(|name| of_version(name).is_none_or(|(_, both)| *both)).collect();
     let directives = [directive(&["Function"], by_function), directive(&["Function", "Version"], by_version)];
     let aws = Aws {
         timestamp: now.timestamp_millis(),

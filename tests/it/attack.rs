@@ -1,6 +1,8 @@
 //! What an attacker tries: each attempt has the one status and code that it must get.
 
 mod injections;
+mod key_set;
+mod logout_token;
 mod paths;
 mod privilege;
 mod tokens;

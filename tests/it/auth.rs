@@ -3,9 +3,11 @@
 
 use crate::support::keys::{self, Signer};
 use crate::support::*;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use sessions::auth::{Authenticator, Caller, TokenRole};
 use sessions::session::{Digest, ProviderSession, SessionId, Sid};
+use sessions::telemetry::metrics::Metrics;
 
 const LIST: &str = "/sessions/user/74";
 const OTHER_SECRET: &str = "another-secret-that-is-long-enough-000000";
@@ -86,7 +88,8 @@ async fn the_claim_of_the_session_can_be_renamed() {
 /// Who the caller with this token is, under these settings.
 fn caller(extra: &[(&str, &str)], token: &str) -> Caller {
     let header = format!("Bearer {token}");
-    Authenticator::new(settings(&nowhere(), extra).auth).authenticate(Some(&header), at(0)).unwrap()
+    let authenticator = Authenticator::new(settings(&nowhere(), extra).auth, Metrics::default());
+    authenticator.authenticate(Some(&header), at(0)).now_or_never().unwrap().unwrap()
 }
 
 #[test]

@@ -46,10 +46,79 @@ async fn each_request_writes_one_line_of_counts() {
     assert_eq!(counts(&service)["Ended.revoked_by_admin"], 1.0);
 
     service.get("/sessions/user/74", &user_token("75")).await;
-    assert_eq!(counts(&service), json!({"Refused.admin_only": 1.0}));
+    assert_eq!(counts(&service), json!({"Refused.admin_only": 1.0, "Rejected": 1.0}));
     service.event(&json!({})).await;
     assert_eq!(counts(&service), json!({"Refused.bad_event": 1.0}));
     assert_eq!(service.flush_metrics(), None);
+}
+
+/// The names of the metrics with these dimensions in the line since the last call.
+fn names(service: &Service, dimensions: &[&str]) -> Vec<String> {
+    let line: Value = serde_json::from_str(&service.flush_metrics().unwrap()).unwrap();
+    let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap().clone();
+    let mut found = directives.into_iter().filter(|each| each["Dimensions"][0] == json!(dimensions));
+    let metrics = found.next().map(|mut each| each["Metrics"].take());
+    let name = |metric: &Value| metric["Name"].as_str().unwrap().to_owned();
+    metrics.iter().flat_map(|metrics| metrics.as_array().unwrap()).map(name).collect()
+}
+
+#[tokio::test]
+async fn refusals_that_nobody_gets_while_all_is_well_are_counted_by_function_and_by_version() {
+    let mut service = Service::with(&[("REQUIRE_SID", "true")]).await;
+    let ended = service.sign_in("74", "phone").await.id.to_string();
+    service.delete(&format!("/sessions/user/74/session/{ended}"), &service_token()).await.ok();
+    let expired = token::token("74", None, None, START);
+    let invalid = token::sign(&json!({"alg": "HS256"}), &json!({"sub": "74"}), &"x".repeat(32));
+    let (current, list) = ("/sessions/current", "/sessions/user/74");
+    for (target, token, code, is_counted) in [
+        (current, session_token("74", &ended), "session_ended", false),
+        (current, expired, "token_expired", false),
+        (current, "x".into(), "token_malformed", true),
+        (current, invalid, "token_invalid", true),
+        (current, user_token("74"), "sid_required", true),
+        (list, service_token(), "admin_only", true),
+        ("/sessions/nowhere", user_token("74"), "route_not_found", false),
+    ] {
+        for dimensions in [&["Function"][..], &["Function", "Version"]] {
+            service.flush_metrics();
+            let reply = service.get(target, &token).await;
+            assert_eq!(reply.body["code"], code);
+            let names = names(&service, dimensions);
+            assert_eq!(names.contains(&"Rejected".into()), is_counted, "{code}: {names:?}");
+        }
+    }
+    let broken = Service::start().await;
+    broken.add_broken_session().await;
+    broken.flush_metrics();
+    broken.get(list, &admin_token()).await.problem(500, "internal_error");
+    assert_eq!(names(&broken, &["Function", "Version"]), ["ServerErrors"]);
+}
+
+#[tokio::test]
+async fn tokens_of_the_future_are_counted_whether_they_are_refused_or_not() {
+    let service = Service::start().await;
+    let future = async |claims: Value, secret: &str| {
+        service.flush_metrics();
+        let all = json!({"sub": "1", "role": "admin", "exp": START + 10_000});
+        let mut all = all.as_object().unwrap().clone();
+        all.extend(claims.as_object().unwrap().clone());
+        let token = token::sign(&json!({"alg": "HS256"}), &Value::from(all), secret);
+        service.get("/sessions/user/74", &token).await;
+        let line: Value = serde_json::from_str(&service.flush_metrics().unwrap()).unwrap();
+        line["FutureTokens"].as_f64().unwrap_or_default() as u64
+    };
+    for (claims, count) in [
+        (json!({"iat": START + 61}), 1),
+        (json!({"nbf": START + 61}), 1),
+        (json!({"iat": START + 61, "nbf": START + 61}), 1),
+        (json!({"iat": START + 61, "exp": START - 1}), 1),
+        (json!({"iat": START + 60, "nbf": START + 60}), 0),
+        (json!({"iat": "tomorrow"}), 0),
+        (json!({}), 0),
+    ] {
+        assert_eq!(future(claims.clone(), token::SECRET).await, count, "{claims}");
+    }
+    assert_eq!(future(json!({"iat": START + 61}), &"x".repeat(32)).await, 0, "anyone can write that");
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::support::key_server::KeyServer;
+use crate::support::keys::Signer;
 use crate::support::*;
 use chrono::TimeDelta;
 use jsonschema::Validator;
@@ -511,8 +513,26 @@ async fn refusals_of_tokens(witness: &Witness) {
     for route in ROUTES.iter().copied().filter(|route| access(route) != Access::Service && *route != CREATE) {
         witness.call(&strict, route, Call::good(route)).await.problem(401, "sid_required");
     }
+    refusals_of_an_issuer(witness).await;
     for route in [CURRENT, ACTIVITY] {
         witness.call(&service, route, admin(route)).await.problem(401, "no_current_session");
+    }
+}
+
+/// What depends on the sessions and the keys of an identity provider.
+async fn refusals_of_an_issuer(witness: &Witness) {
+    let of_provider = Service::with(&[("PROVIDER_SESSION_CLAIM", "psid")]).await;
+    let issuer = Signer::p256();
+    let server = KeyServer::start(&[issuer.jwk(json!({"kid": "a"}))]).await;
+    let with_keys = Service::with(&server.settings()).await;
+    let silent = KeyServer::start(&[]).await;
+    let without = Service::with(&silent.settings()).await;
+    let token = issuer.token(Some("b"), "{}");
+    for route in ROUTES.iter().copied() {
+        let call = |token: &str| Call::good(route).token(token);
+        witness.call(&of_provider, route, call(&user_token("74"))).await.problem(401, "sid_required");
+        witness.call(&with_keys, route, call(&token)).await.problem(401, "key_unknown");
+        witness.call(&without, route, call(&token)).await.problem(503, "keys_unavailable");
     }
 }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::crash::start;
 use crate::support::fault::{Engine, Fault};
+use crate::support::key_server::KeyServer;
+use crate::support::keys::{self, Signer};
 use crate::support::proxy::{Call as Sent, Proxy, Trouble};
+use crate::support::tls::Front;
 use crate::support::*;
 use serde_json::{Value, json};
 
@@ -43,6 +46,28 @@ async fn the_function_starts_without_a_database() {
     function.ready().await.unwrap();
     let answer = function.invoke(&Call::of(ROUTES[0]).event()).await.unwrap();
     assert_eq!(answer.body["statusCode"], 401);
+}
+
+#[tokio::test]
+async fn only_a_request_that_needs_the_issuers_keys_waits_for_them() {
+    let (database, folder, issuer) = (database().await, Folder::new(), Signer::p256());
+    let server = KeyServer::silent().await;
+    let (front, trust) = Front::new(server.address.clone(), folder.path()).unwrap();
+    let url = format!("https://localhost:{}/keys", front.serve(Duration::ZERO).await.unwrap());
+    let roots = trust.all_roots.to_str().unwrap();
+    let settings = [&server.settings()[..], &[("JWKS_URL", &*url), ("SSL_CERT_FILE", roots)]].concat();
+    let mut function = start(&database, &settings).await;
+    server.asked(1).await;
+    function.ready().await.unwrap();
+    let without = function.invoke(&Call::of(ROUTES[0]).event()).await.unwrap();
+    assert_eq!(without.body["statusCode"], 401, "the issuer has not answered yet");
+    server.publish(&[issuer.jwk(json!({"kid": "a"}))]);
+    let claims = json!({
+        "sub": "1", "role": "admin", "iss": keys::ISSUER, "aud": keys::AUDIENCE, "exp": START,
+    });
+    let call = Call::of(ROUTES[0]).token(&issuer.token(Some("a"), &claims.to_string()));
+    assert_eq!(function.invoke(&call.event()).await.unwrap().body["statusCode"], 200);
+    assert_eq!(server.requests(), 1);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 #[path = "../../examples/local/engine.rs"]
 pub mod engine;
 pub mod fault;
+pub mod key_server;
 pub mod keys;
 pub mod lambda;
 pub mod log;
@@ -154,6 +155,9 @@ pub fn settings(database: &Table, extra: &[(&str, &str)]) -> Config {
         },
     })
     .unwrap();
+    if let AuthMode::JwksUrl { patience, .. } = &mut config.auth.mode {
+        *patience = PATIENT.call;
+    }
     config.database = database.database();
     log::watch();
     secrets::plant(|secrets| {
@@ -421,9 +425,12 @@ impl Reply {
         match self.status {
             401 => headers.extend([("www-authenticate", "Bearer")]),
             405 => headers.extend([("allow", self.allow())]),
-            503 => headers.extend([("retry-after", "1")]),
+            503 if self.body["code"] == "store_unavailable" => headers.extend([("retry-after", "1")]),
             200 => headers.extend(self.headers.get("link").map(|link| ("link", link.as_str()))),
             _ => (),
+        }
+        if let Some("key_unknown" | "keys_unavailable") = self.body["code"].as_str() {
+            headers.extend([("retry-after", self.retry_after())]);
         }
         let own: BTreeMap<_, _> = self.headers.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(own, headers, "{} {}", self.status, self.text);
@@ -432,6 +439,16 @@ impl Reply {
             for field in ["type", "title", "detail", "code", "request_id"] {
                 assert!(self.body[field].is_string(), "{field} in {}", self.text);
             }
+        }
+    }
+
+    /// The seconds until the issuer of tokens may be asked again.
+    fn retry_after(&self) -> &str {
+        let seconds = self.headers.get("retry-after").map(String::as_str).unwrap_or_default();
+        if seconds.parse().is_ok_and(|seconds| (1..=10).contains(&seconds)) {
+            seconds
+        } else {
+            "1 to 10 seconds"
         }
     }
 

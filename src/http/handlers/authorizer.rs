@@ -153,7 +153,7 @@ async fn judge(
     clock: Clock,
 ) -> (Option<UserId>, Result<AuthorizedCaller, Problem>) {
     let now = clock.arrived_at();
-    match app.authenticator.authenticate(event.authorization(), now) {
+    match app.authenticator.authenticate(event.authorization(), now).await {
         Ok(caller) => {
             let outcome = authorized_caller(app, &caller, now).await;
             (Some(caller.user_id), outcome)
