@@ -1,5 +1,8 @@
 //! Transactions become visible item by item, and the promises hold at every moment.
 
+mod orders;
+mod requests;
+
 use std::pin::pin;
 
 use aws_sdk_dynamodb::Client;
@@ -14,6 +17,12 @@ use serde_json::json;
 
 use crate::support::visibility::HalfVisible;
 use crate::support::*;
+
+/// The cap.
+const CAP: usize = 3;
+
+/// The cap where a user has many sessions.
+const MANY: usize = 200;
 
 /// What an item is: `profile`, `session` or `token`.
 fn kinds(items: &[String]) -> Vec<&str> {

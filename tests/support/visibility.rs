@@ -33,9 +33,6 @@ use tokio::sync::{oneshot, watch};
 use super::fault::refusal;
 use super::{Service, at, engine, nowhere, settings};
 
-/// How often an operation must meet a conflict until it counts as waiting.
-const PATIENCE: usize = 2;
-
 /// The engine; clones are the same one.
 #[derive(Clone)]
 pub struct HalfVisible(Arc<Shared>);
@@ -127,10 +124,11 @@ impl HalfVisible {
     /// Makes these the only items of the table. No transaction is held then.
     pub fn set_items(&self, items: &[Value]) {
         *self.state() = State::default();
-        for item in self.items() {
-            self.0.write(&key_of(&item), None);
+        let present = self.items();
+        for item in present.iter().filter(|item| !items.iter().any(|kept| key_of(kept) == key_of(item))) {
+            self.0.write(&key_of(item), None);
         }
-        for item in items {
+        for item in items.iter().filter(|item| !present.contains(item)) {
             self.0.write(&key_of(item), Some(item));
         }
     }
@@ -170,7 +168,10 @@ impl HalfVisible {
     }
 
     /// Runs an operation up to the transaction that is to be held; returns the answer if it never makes it.
-    pub async fn run_until_held<T>(&self, operation: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    pub async fn run_until_held<T>(
+        &self,
+        operation: Pin<&mut (impl Future<Output = T> + ?Sized)>,
+    ) -> Option<T> {
         let mut is_held = self.0.is_held.subscribe();
         select! {
             biased;
@@ -179,14 +180,16 @@ impl HalfVisible {
         }
     }
 
-    /// Runs an operation to its answer, or until it waits because items are hidden.
-    pub async fn run_until_it_waits<T>(&self, operation: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    /// Runs an operation to its answer, or until it waits because an item is hidden: it would meet the same conflict again.
+    pub async fn run_until_it_waits<T>(
+        &self,
+        operation: Pin<&mut (impl Future<Output = T> + ?Sized)>,
+    ) -> Option<T> {
         let mut conflicts = self.0.conflicts.subscribe();
-        let enough = *conflicts.borrow() + PATIENCE;
         select! {
             biased;
             answer = operation => Some(answer),
-            _ = conflicts.wait_for(|conflicts| *conflicts >= enough) => None,
+            _ = conflicts.changed() => None,
         }
     }
 

@@ -112,7 +112,7 @@ impl State {
 
     /// Unbound tokens from this second or before are refused.
     fn cut_off(&self) -> i64 {
-        number(&self.0["profile"], "not_before")
+        self.0.get("profile").map_or(0, |profile| number(profile, "not_before"))
     }
 
     pub fn has_ended(&self, id: &str) -> bool {
@@ -151,7 +151,7 @@ impl State {
             format!("{id} {receipt:?} {was_active}")
         });
         let bindings = self.bindings().map(|(token, session)| format!("{token} {session}"));
-        let cut_off = format!("cut off: {}", self.0["profile"]["not_before"].is_object());
+        let cut_off = format!("cut off: {}", self.cut_off() > 0);
         unnamed(&sessions.chain(bindings).chain([cut_off]).collect::<Vec<_>>().join("\n"), before, self)
     }
 
