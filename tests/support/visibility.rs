@@ -8,6 +8,7 @@
 //!
 //! The SDK reaches this engine without a network, so with tokio's paused clock nothing waits but the service itself.
 
+use std::collections::HashMap;
 use std::fmt::{self, Debug, Formatter};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -124,12 +125,15 @@ impl HalfVisible {
     /// Makes these the only items of the table. No transaction is held then.
     pub fn set_items(&self, items: &[Value]) {
         *self.state() = State::default();
-        let present = self.items();
-        for item in present.iter().filter(|item| !items.iter().any(|kept| key_of(kept) == key_of(item))) {
-            self.0.write(&key_of(item), None);
+        let mut present: HashMap<_, _> = self.items().into_iter().map(|item| (key_of(&item), item)).collect();
+        for item in items {
+            let key = key_of(item);
+            if present.remove(&key).as_ref() != Some(item) {
+                self.0.write(&key, Some(item));
+            }
         }
-        for item in items.iter().filter(|item| !present.contains(item)) {
-            self.0.write(&key_of(item), Some(item));
+        for key in present.keys() {
+            self.0.write(key, None);
         }
     }
 

@@ -44,9 +44,10 @@ struct Answer {
 
 type Sent<'s> = Pin<Box<dyn Future<Output = Answer> + 's>>;
 
-/// The items of a user before a transaction, and the live sessions among them, oldest first.
+/// The items of a user before a transaction, the sessions among them, and the live ones, oldest first.
 struct World {
     items: Vec<Value>,
+    ids: HashSet<String>,
     live: Vec<String>,
 }
 
@@ -80,7 +81,9 @@ impl Stage {
             let newest = format!("/sessions/user/74/session/{}", live.pop().unwrap());
             service.delete(&newest, &admin_token()).await.ok();
         }
-        World { items: self.engine.items(), live }
+        let items = self.engine.items();
+        let ids = State::new(&items).sessions().map(|(id, _)| id.to_owned()).collect();
+        World { items, ids, live }
     }
 }
 
@@ -129,11 +132,9 @@ impl<'c> Case<'c> {
         if let Some(answer) = engine.run_until_held(held.as_mut()).await {
             return Err(format!("it made no such transaction: {answer:?}"));
         }
-        let sessions =
-            engine.held().into_iter().filter_map(|sk| Some(sk.strip_prefix("session#")?.to_owned()));
-        let opened = sessions
-            .into_iter()
-            .find(|id| !self.world.items.iter().any(|item| item["sk"]["S"] == format!("session#{id}")));
+        let items = engine.held();
+        let mut sessions = items.iter().filter_map(|sk| sk.strip_prefix("session#"));
+        let opened = sessions.find(|id| !self.world.ids.contains(*id)).map(str::to_owned);
         self.subject = opened.or(self.subject.take());
         Ok(held)
     }
