@@ -15,7 +15,6 @@ use sessions::http::problem::Code;
 
 const LIST: &str = "/sessions/user/74";
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
-const NEVER: &str = "01900000-0000-7000-8000-000000000000";
 
 /// The outcome of an attempt: `None` is a success, `Some` the code of the refusal.
 type Outcome = Option<&'static str>;
@@ -74,8 +73,8 @@ fn signed(header: &str, claims: &str) -> String {
 
 /// The routes that are only for admins, about user 74.
 static ADMIN_ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| {
-    let is_for_admins = |route: &&str| matches!(access(route), Access::Admin | Access::AdminOrService);
-    ROUTES.iter().copied().filter(is_for_admins).filter(|route| route.contains("{user_id}")).collect()
+    let is_for_admins = |sample: &&Sample| sample.is_for(Role::Admin) && sample.route.contains("{user_id}");
+    SAMPLES.iter().filter(is_for_admins).map(|sample| sample.route).collect()
 });
 
 #[tokio::test]

@@ -136,13 +136,12 @@ async fn every_refused_attempt_at_a_route_of_admins_or_services_writes_one_line(
         let service = Service::with(&settings).await;
         for route in ROUTES.iter().filter(|route| route.contains("{user_id}")) {
             let reply = Call::of(route).token(&user_token("75")).send(&service).await;
-            let code = if access(route) == Access::Service { "service_only" } else { "admin_only" };
+            let code = Sample::of(route).refusal();
             reply.problem(403, code);
             let fields = json!({"level": "WARN", "actor": "75", "user_id": "74", "reason": code});
             assert_eq!(log.take_audit(), [event("access_refused", "access refused", fields)], "{route}");
         }
-        let sid = "01900000-0000-7000-8000-000000000000";
-        let ended = token::token("1", Some("admin"), Some(sid), START + 1_000);
+        let ended = token::token("1", Some("admin"), Some(NEVER), START + 1_000);
         service.get("/sessions/user/74", &ended).await.problem(401, "session_ended");
         let fields = json!({"level": "WARN", "actor": "1", "user_id": "74", "reason": "session_ended"});
         assert_eq!(log.take_audit(), [event("access_refused", "access refused", fields)]);

@@ -79,7 +79,7 @@ async fn the_claim_of_the_session_can_be_renamed() {
     let own = service.sign_in("1", "panel").await.id.to_string();
     // The issuer's own sid means nothing to the service then.
     service.get(LIST, &sign(&with(json!({"sid": "of-the-issuer", "session": own})))).await.ok();
-    for other in ["01900000-0000-7000-8000-000000000000", "not one of ours"] {
+    for other in [NEVER, "not one of ours"] {
         let token = sign(&with(json!({ "session": other })));
         service.get(LIST, &token).await.problem(401, "session_ended");
     }

@@ -217,7 +217,7 @@ async fn events_of_other_authorizers_fail() {
 async fn what_cannot_be_looked_up_fails_and_is_not_denied() {
     let (log, _guard) = Log::start();
     let down = Service::on(nowhere(), &[]);
-    let sid = "01900000-0000-7000-8000-000000000000";
+    let sid = NEVER;
     let event = question(&format!("Bearer {}", token_of("74", None, sid)));
     assert_eq!(ask(&down, &event).await, Err(AuthorizerError::Failed));
     let line = log.take().into_iter().find(|line| line["level"] == "ERROR").unwrap();

@@ -194,7 +194,7 @@ async fn a_wrong_request_ends_nothing() {
         service.post(&target, &admin_token(), json!({"user_ids": [74]})).await.problem(400, "bad_parameter");
     }
     end(&service, &user_token("75"), json!({"user_ids": [74]})).await.problem(403, "admin_only");
-    let gone = token::token("1", Some("admin"), Some("01900000-0000-7000-8000-000000000000"), START + 1000);
+    let gone = token::token("1", Some("admin"), Some(NEVER), START + 1000);
     end(&service, &gone, json!({"user_ids": [74]})).await.problem(401, "session_ended");
     assert_eq!(live(&service, &["74", "75"]).await, [2, 1]);
     let of_a_service = end(&service, &service_token(), json!({"user_ids": ["backend", 1]})).await;

@@ -231,7 +231,7 @@ async fn refusals(story: &mut Story, service: &Service) {
         claims(json!({"exp": START})),
         claims(json!({"nbf": START + 8_000_000_000})),
         claims(json!({"sub": "user 74 of no such form"})),
-        claims(json!({"sid": "01900000-0000-7000-8000-000000000000"})),
+        claims(json!({"sid": NEVER})),
         format!("{}x", USER.token(None)),
         format!("{}.AAAA", USER.token(None)),
         USER.token(None).replace('.', "-"),
@@ -278,10 +278,10 @@ async fn failures(story: &mut Story, service: &Service, proxy: &Proxy) {
         "end_note": {"S": USER.note}, "user_id": {"S": USER.id}}]});
     let half = item.to_string().replace("}}]", "");
     for route in ROUTES.iter().copied() {
-        let actor = match access(route) {
-            Access::User | Access::NewUser => &USER,
-            Access::Admin | Access::AdminOrService => &ADMIN,
-            Access::Service => &BACK_END,
+        let actor = match Sample::of(route).roles[0] {
+            Role::User => &USER,
+            Role::Admin => &ADMIN,
+            Role::Service => &BACK_END,
         };
         let calls = || actor.good(route);
         let refuse = |held: Held| held.refuse("ValidationException", json!({}));
@@ -395,7 +395,7 @@ fn the_check_finds_every_kind_of_secret() {
         assert_eq!(secrets.in_line(&as_json(text)), Some(what), "{text}");
         assert_eq!(secrets.in_answer(&as_json(text)), None, "{text}");
     }
-    let harmless = as_json("user 74 has ended 01900000-0000-7000-8000-000000000000");
+    let harmless = as_json(&format!("user 74 has ended {NEVER}"));
     assert_eq!((secrets.in_answer(&harmless), secrets.in_line(&harmless)), (None, None));
 }
 

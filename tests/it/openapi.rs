@@ -14,7 +14,6 @@ use sessions::http::problem::Code;
 use sessions::session::{Note, SessionId, UserId};
 use tokio::task::JoinSet;
 
-const SID: &str = "01900000-0000-7000-8000-000000000000";
 const USER_ROUTE: &str = "GET /sessions/user/{user_id}";
 const END_USER: &str = "DELETE /sessions/user/{user_id}";
 const END_USER_SESSION: &str = "DELETE /sessions/user/{user_id}/session/{session_id}";
@@ -333,8 +332,9 @@ fn parameter_schemas_accept_what_the_code_accepts() {
     for user in characters().map(String::from).chain(users) {
         assert_eq!(fits("UserId", &user), UserId::parse(&user).is_ok(), "{user:?}");
     }
-    let ids = ["", "1", SID, &SID.to_uppercase(), &SID.replace('-', ""), &format!("{{{SID}}}"), "profile"];
-    let wrong = [SID.replace('0', "g"), format!("{SID}\n"), SID.replace("7000-8", "70008-")];
+    let ids =
+        ["", "1", NEVER, &NEVER.to_uppercase(), &NEVER.replace('-', ""), &format!("{{{NEVER}}}"), "profile"];
+    let wrong = [NEVER.replace('0', "g"), format!("{NEVER}\n"), NEVER.replace("7000-8", "70008-")];
     for id in ids.into_iter().chain(wrong.iter().map(String::as_str)) {
         assert_eq!(fits("SessionId", id), SessionId::parse(id).is_ok(), "{id:?}");
     }
@@ -476,11 +476,10 @@ async fn refusals_of_every_route(witness: &Witness) {
             let slash = admin(&format!("{route}/more"));
             witness.call(&service, route, slash).await.problem(404, "route_not_found");
         }
-        let refusal = match access(route) {
-            Access::User | Access::NewUser => continue,
-            Access::Admin | Access::AdminOrService => "admin_only",
-            Access::Service => "service_only",
-        };
+        if !Sample::of(route).is_for_staff() {
+            continue;
+        }
+        let refusal = Sample::of(route).refusal();
         let user = Call::good(route).token(&user_token("75"));
         witness.call(&service, route, user).await.problem(403, refusal);
         if refusal == "admin_only" && route != SUMMARY {
@@ -499,18 +498,19 @@ async fn refusals_of_tokens(witness: &Witness) {
         (signed(json!({"sub": "74", "exp": START + 1000, "nbf": START + 900})), "token_not_yet_valid"),
         (token::sign(&json!({"alg": "HS256"}), &json!({}), &"0".repeat(32)), "token_invalid"),
         (signed(json!({"exp": START + 1000})), "token_names_no_user"),
-        (token::token("1", Some("admin"), Some(SID), START + 1000), "session_ended"),
+        (token::token("1", Some("admin"), Some(NEVER), START + 1000), "session_ended"),
     ];
     for route in ROUTES.iter().copied() {
         witness.call(&service, route, Call::of(route)).await.problem(401, "token_missing");
         // The token of a service belongs to no session.
-        let codes = |code: &str| access(route) != Access::Service || code != "session_ended";
+        let codes = |code: &str| !Sample::of(route).is_for_services() || code != "session_ended";
         for (token, code) in tokens.iter().filter(|(_, code)| codes(code)) {
             witness.call(&service, route, Call::good(route).token(token)).await.problem(401, code);
         }
     }
     let strict = Service::with(&[("REQUIRE_SID", "true")]).await;
-    for route in ROUTES.iter().copied().filter(|route| access(route) != Access::Service && *route != CREATE) {
+    let needs_sid = |route: &&str| !Sample::of(route).is_for_services() && *route != CREATE;
+    for route in ROUTES.iter().copied().filter(needs_sid) {
         witness.call(&strict, route, Call::good(route)).await.problem(401, "sid_required");
     }
     refusals_of_an_issuer(witness).await;
@@ -550,12 +550,12 @@ async fn refusals_of_parameters(witness: &Witness) {
     ];
     for route in ROUTES.iter().copied() {
         for (query, code) in queries.iter().filter(|(query, _)| takes(&witness.document, route, query)) {
-            let call = Call::of(&format!("{route}?{query}")).token(&token_for(route));
+            let call = Call::of(&format!("{route}?{query}")).token(&Sample::of(route).token());
             witness.call(&service, route, call).await.problem(400, code);
         }
         for (name, code) in [("{user_id}", "bad_user_id"), ("{session_id}", "bad_session_id")] {
             if route.contains(name) {
-                let call = Call::of(&route.replace(name, "%00")).token(&token_for(route));
+                let call = Call::of(&route.replace(name, "%00")).token(&Sample::of(route).token());
                 witness.call(&service, route, call).await.problem(400, code);
             }
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const SIGN_IN: &str = "/sessions/user/74";
 const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
-const NEVER: &str = "/sessions/user/74/session/01900000-0000-7000-8000-000000000000";
+const UNKNOWN: &str = "/sessions/user/74/session/01900000-0000-7000-8000-000000000000";
 
 /// The token of another back end.
 fn other_service() -> String {
@@ -172,7 +172,7 @@ async fn activity_is_recorded_while_the_session_is_live() {
     let id = sign_in(&service, json!({})).await.id();
     service.pass(TimeDelta::hours(720));
     activity(&service, &id, json!({})).await.problem(409, "session_already_ended");
-    let never = format!("{NEVER}/activity");
+    let never = format!("{UNKNOWN}/activity");
     service.post(&never, &service_token(), json!({})).await.problem(404, "session_not_found");
     let strict = Service::with(&[("UNKNOWN_USERS", "not_found")]).await;
     strict.post(&never, &service_token(), json!({})).await.problem(404, "user_not_found");
@@ -194,7 +194,7 @@ async fn admins_and_services_read_a_session_and_its_receipt() {
     );
     for token in [admin_token(), service_token()] {
         assert_eq!(service.get(&target, &token).await.ok(), receipt);
-        service.get(NEVER, &token).await.problem(404, "session_not_found");
+        service.get(UNKNOWN, &token).await.problem(404, "session_not_found");
     }
     // The user learns when and why, and not who.
     let own = service.get(&format!("/sessions/session/{id}"), &user_token("74")).await;
@@ -285,7 +285,7 @@ async fn the_token_of_a_service_is_never_held_against_sessions_and_no_record_of_
         service.sign_in("backend", "a").await;
         service.pass(TimeDelta::seconds(1));
         service.delete("/sessions/user/backend", &other_service()).await.ok();
-        let sid = Some("01900000-0000-7000-8000-000000000000");
+        let sid = Some(NEVER);
         let claims =
             json!({"sub": "backend", "role": "service", "sid": sid, "iat": START, "exp": START + 9_000});
         let token = token::sign(&json!({"alg": "HS256"}), &claims, token::SECRET);
@@ -311,7 +311,7 @@ async fn bodies_of_services_are_refused_for_what_they_are() {
     let service = Service::start().await;
     let post = |target: &str, body: &str| Call::new("POST", target).token(&service_token()).body(body);
     let large = |length: usize| json!({"headers": {"cookie": "x".repeat(length)}}).to_string();
-    let active = format!("{NEVER}/activity");
+    let active = format!("{UNKNOWN}/activity");
     let wrong = [
         "[",
         "[]",

@@ -56,7 +56,7 @@ async fn is_out(service: &Service, token: &str) {
         ROUTES.iter().filter(|route| !route.contains("/sessions/user/") && !route.ends_with("summary"));
     for route in routes.filter(|route| !route.ends_with("/sessions/end")) {
         let (method, path) = route.split_once(' ').unwrap();
-        let path = path.replace("{session_id}", "01900000-0000-7000-8000-000000000000");
+        let path = path.replace("{session_id}", NEVER);
         let ended = (401, Some("session_ended".to_owned()));
         assert_eq!(status(service, method, &path, token).await, ended, "{route}");
     }

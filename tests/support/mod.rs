@@ -9,12 +9,14 @@ pub mod keys;
 pub mod lambda;
 pub mod log;
 pub mod proxy;
+pub mod sample;
 pub mod secrets;
 pub mod tls;
 pub mod visibility;
 pub mod world;
 
 pub use engine::Table;
+pub use sample::{Role, SAMPLES, Sample};
 
 #[path = "../../examples/local/token.rs"]
 pub mod token;
@@ -34,8 +36,6 @@ use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use sessions::auth::AuthMode;
 use sessions::config::Config;
-pub use sessions::http::access::Access;
-use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::{App, Event};
 use sessions::session::{
     Clock, Device, DeviceIdentity, DeviceType, Digest, EndReason, Note, Origin, Session, SessionId, Sid,
@@ -53,9 +53,11 @@ const ENDPOINT: &str = "TEST_DYNAMODB_ENDPOINT";
 pub const START: i64 = 2_208_988_800;
 
 /// Every route of the service, such as `GET /sessions/current`.
-pub static ROUTES: LazyLock<Vec<&str>> = LazyLock::new(|| {
-    ENDPOINTS.iter().map(|each| &*format!("{} {}", each.method, each.path).leak()).collect()
-});
+pub static ROUTES: LazyLock<Vec<&str>> =
+    LazyLock::new(|| SAMPLES.iter().map(|sample| sample.route).collect());
+
+/// A valid id of a session that never existed.
+pub const NEVER: &str = "01900000-0000-7000-8000-000000000000";
 
 /// An empty folder, which is removed with this.
 pub struct Folder(PathBuf);
@@ -236,7 +238,7 @@ impl Service {
 
     /// Writes a session of user 74 that cannot be read.
     pub async fn add_broken_session(&self) {
-        let key = text("session#01900000-0000-7000-8000-000000000000");
+        let key = text(&format!("session#{NEVER}"));
         let put = self.client().put_item().table_name(&self.database.table).item("user_id", text("74"));
         put.item("sk", key.clone()).item("live_sk", key).send().await.unwrap();
     }
@@ -380,20 +382,6 @@ pub fn service_token() -> String {
     token::token("backend", Some("service"), None, START + 10_000_000_000)
 }
 
-/// The callers that may use this route of [`ROUTES`].
-pub fn access(route: &str) -> Access {
-    ENDPOINTS.iter().find(|each| format!("{} {}", each.method, each.path) == route).unwrap().access
-}
-
-/// A token that may use this route of [`ROUTES`].
-pub fn token_for(route: &str) -> String {
-    match access(route) {
-        Access::User | Access::NewUser => user_token("74"),
-        Access::Admin | Access::AdminOrService => admin_token(),
-        Access::Service => service_token(),
-    }
-}
-
 /// What came back.
 #[derive(Debug)]
 pub struct Reply {
@@ -512,19 +500,14 @@ impl Call {
     /// A call of a route in [`ROUTES`], about user 74.
     pub fn of(route: &str) -> Self {
         let target = route.replace("{user_id}", "74");
-        let target = target.replace("{session_id}", "01900000-0000-7000-8000-000000000000");
+        let target = target.replace("{session_id}", NEVER);
         let (method, path) = target.split_once(' ').unwrap();
         Self::new(method, path)
     }
 
     /// A call that succeeds: with a token that may use the route, and with all that the route needs.
     pub fn good(route: &str) -> Self {
-        let token = token_for(route);
-        match route {
-            "GET /sessions/summary" => Self::of(&format!("{route}?user_id=74")).token(&token),
-            "POST /sessions/end" => Self::of(route).token(&token).body(r#"{"user_ids": [74]}"#),
-            _ => Self::of(route).token(&token),
-        }
+        Sample::of(route).good()
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {

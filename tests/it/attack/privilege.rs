@@ -68,7 +68,7 @@ async fn a_token_whose_session_is_not_live_is_refused_on_every_route() {
     ];
     for sid in sids {
         let token = signed(HEADER, &claims(&format!(r#","sid":{sid}"#)));
-        for route in ROUTES.iter().copied().filter(|route| access(route) != Access::Service) {
+        for route in ROUTES.iter().copied().filter(|route| !Sample::of(route).is_for_services()) {
             // The header cannot make up for it.
             for call in [Call::good(route), Call::good(route).header("x-session-id", &live.to_string())] {
                 came_to(

@@ -10,7 +10,7 @@ use sessions::http::Event;
 use sessions::session::{EndReason, SessionId, Termination};
 
 use super::plan::{AGENTS, Cut, Delivery, Pick, Plan, Proof};
-use crate::support::{self, Access, Call, ROUTES, Reply, START, Service, access, admin_token, token};
+use crate::support::{self, Call, NEVER, ROUTES, Reply, SAMPLES, START, Service, admin_token, token};
 
 /// The default of `MAX_SESSIONS`.
 const CAP: usize = 3;
@@ -94,8 +94,8 @@ impl Life {
     async fn request(&mut self, plan: &Plan, service: &mut Service) -> Value {
         let (method, route) = ROUTES[plan.route].split_once(' ').unwrap();
         // The routes of admins and services are asked by those as a rule, about others as a rule.
-        let access = access(ROUTES[plan.route]);
-        let of_admin = !access.is_own();
+        let sample = &SAMPLES[plan.route];
+        let of_admin = sample.is_for_staff();
         let caller = if of_admin && plan.caller < 3 { 0 } else { plan.caller };
         let target = if of_admin { plan.target } else { caller };
         let user = self.users[target].clone();
@@ -120,13 +120,22 @@ impl Life {
                 let body = json!({"user_ids": [user], "dry_run": plan.matched});
                 call.body(&body.to_string()).with("/rawQueryString", json!(""))
             }
-            "GET /sessions/summary" => call.with("/rawQueryString", json!(format!("user_id={user}&{query}"))),
-            _ => call,
+            _ => {
+                let about = |text: &str| text.replace("74", &user);
+                let call = match sample.query {
+                    "" => call,
+                    own => call.with("/rawQueryString", json!(format!("{}&{query}", about(own)))),
+                };
+                match sample.body {
+                    Some(body) => call.body(&about(body)),
+                    None => call,
+                }
+            }
         };
         if let Some(pick) = &plan.named {
             call = call.header("x-session-id", &self.session(caller, pick, service).await);
         }
-        let role = if access == Access::Service { "service" } else { "admin" };
+        let role = if sample.is_for_services() { "service" } else { "admin" };
         self.prove(call, caller, role, plan, service).await.event()
     }
 
@@ -169,7 +178,7 @@ impl Life {
             Pick::Live(n) => self.live(user, *n, service).await.to_string(),
             Pick::Ended(n) => self.ended(user, *n, service).await.to_string(),
             Pick::OfAnother(n) => self.live((user + 1) % self.users.len(), *n, service).await.to_string(),
-            Pick::Never => "01900000-0000-7000-8000-000000000000".into(),
+            Pick::Never => NEVER.into(),
             Pick::Junk(text) => text.clone(),
         }
     }
