@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::fault::{Fault, SLOW};
 use crate::support::log::Log;
-use crate::support::proxy::{Held, Proxy, Trouble};
+use crate::support::proxy::{Proxy, Trouble};
 use crate::support::world::{State, World, unnamed};
 use crate::support::*;
 use futures_util::future::join_all;
@@ -449,18 +449,9 @@ async fn connections_that_the_far_side_has_forgotten_cost_no_answer() {
     let proxy = Proxy::before(&database().await).await;
     let service = Service::on(proxy.database.clone(), &[]);
     let users = std::array::from_fn::<_, 8, _>(|id| user(&id.to_string()));
-    let mut held = proxy.hold();
-    let release = async {
-        let mut calls = Vec::new();
-        while calls.len() < users.len() {
-            calls.push(held.recv().await.unwrap());
-        }
-        calls.into_iter().for_each(Held::release);
-    };
     let reads = join_all(users.iter().map(|user| service.store().profile(user)));
-    assert!(tokio::join!(reads, release).0.into_iter().all(|read| read.is_ok()));
+    assert!(proxy.together(users.len(), reads).await.into_iter().all(|read| read.is_ok()));
     assert_eq!(proxy.connections(), users.len());
-    proxy.let_go();
     proxy.forget_connections();
     service.get("/sessions/user/74", &admin_token()).await.ok();
 }

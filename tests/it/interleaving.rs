@@ -1,6 +1,6 @@
 //! What comes between the read and the write of an operation, call by call; and how many calls there are.
 
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Held, Moment, Proxy};
 use crate::support::*;
 use chrono::TimeDelta;
 use serde_json::json;
@@ -14,28 +14,6 @@ async fn two_services(extra: &[(&str, &str)]) -> (Service, Proxy, Service) {
     (Service::on(proxy.database.clone(), extra), proxy, Service::on(database, extra))
 }
 
-/// Runs `operation` and, before its first call of this name goes through, `meanwhile`.
-async fn with_meanwhile<T>(
-    proxy: &Proxy,
-    call: &str,
-    operation: impl Future<Output = T>,
-    meanwhile: impl AsyncFnOnce(),
-) -> T {
-    let mut held = proxy.hold();
-    let act = async {
-        loop {
-            let next = held.recv().await.unwrap();
-            if next.operation == call {
-                meanwhile().await;
-                proxy.let_go();
-                return next.release();
-            }
-            next.release();
-        }
-    };
-    tokio::join!(operation, act).0
-}
-
 /// Signs user 74 in and has `meanwhile` happen between the read and the write.
 async fn sign_in_while(
     (service, proxy): (&Service, &Proxy),
@@ -45,15 +23,16 @@ async fn sign_in_while(
 ) -> SignedIn {
     let new = new_session("74", device, now);
     let sign_in = service.store().sign_in(&new, Clock::start(now));
-    with_meanwhile(proxy, "TransactWriteItems", sign_in, meanwhile).await.unwrap().unwrap()
+    let signed_in = proxy.interleave(Moment::First("TransactWriteItems"), sign_in, meanwhile).await;
+    signed_in.unwrap().unwrap().unwrap()
 }
 
 /// Ends all sessions of user 74 and has `meanwhile` happen between the read and the write.
 async fn end_all_while(service: &Service, proxy: &Proxy, meanwhile: impl AsyncFnOnce()) -> Vec<SessionId> {
     let (user, ending) = (user("74"), ended_by("2", at(50)));
     let end_all = end_all(service.store(), &user, None, &ending);
-    let ended = with_meanwhile(proxy, "TransactWriteItems", end_all, meanwhile).await;
-    ended.iter().map(|session| session.id).collect()
+    let ended = proxy.interleave(Moment::First("TransactWriteItems"), end_all, meanwhile).await;
+    ended.unwrap().iter().map(|session| session.id).collect()
 }
 
 async fn end(service: &Service, id: SessionId) {
@@ -158,11 +137,10 @@ async fn activity_does_not_revive_a_session_that_ended_meanwhile() {
     service.now = at(1000);
     let token = token::token("74", None, Some(&a.id.to_string()), START + 100_000);
     let touch = Call::new("POST", "/sessions/update-activity").token(&token);
-    let reply = with_meanwhile(&proxy, "UpdateItem", touch.send(&service), async || {
+    let reply = proxy.interleave(Moment::First("UpdateItem"), touch.send(&service), async || {
         end(&other, a.id).await;
-    })
-    .await;
-    assert_eq!(reply.problem(401, "session_ended"), "Session has ended");
+    });
+    assert_eq!(reply.await.unwrap().problem(401, "session_ended"), "Session has ended");
     assert!(live(&other).await.is_empty());
 }
 
@@ -279,20 +257,9 @@ async fn the_caller_and_the_target_are_read_at_the_same_time() {
         [(&with_sid, &["Query", "Query"], 0), (&admin_token(), &["GetItem", "Query", "Query"], 1)];
     for (token, reads, again) in tokens {
         for (method, writes) in [("GET", 0), ("DELETE", 1)] {
-            let mut held = proxy.hold();
             // One after the other, the second read would wait for the first to be let go, until the call's time is up.
-            let all = async {
-                let mut calls = Vec::new();
-                for _ in reads {
-                    calls.push(held.recv().await.unwrap());
-                }
-                proxy.let_go();
-                for call in calls {
-                    call.release();
-                }
-            };
             let send = Call::new(method, "/sessions/user/74").token(token).send(&service);
-            let (reply, ()) = tokio::join!(send, all);
+            let reply = proxy.together(reads.len(), send).await;
             reply.ok();
             let mut calls = proxy.take_calls();
             assert_eq!(calls.split_off(reads.len()).len(), again + writes);
@@ -330,23 +297,15 @@ async fn an_ending_waits_while_a_transaction_holds_the_session() {
     let id = other.sign_in("74", "a").await.id;
     service.now = other.now;
     let call = Call::new("DELETE", &format!("/sessions/user/74/session/{id}")).token(&admin_token());
-    let mut held = proxy.hold();
-    let refuse = async {
-        let mut refused = 0;
-        while refused < 3 {
-            let call = held.recv().await.unwrap();
-            match call.operation.as_str() {
-                "UpdateItem" => {
-                    call.refuse("TransactionConflictException", json!({}));
-                    refused += 1;
-                }
-                // The reads of the caller's own sessions.
-                _ => call.release(),
-            }
+    let mut refused = 0;
+    let answer = async |held: Held| match held.operation.as_str() {
+        "UpdateItem" if refused < 3 => {
+            refused += 1;
+            held.refuse("TransactionConflictException", json!({}));
         }
-        proxy.let_go();
+        _ => held.release(),
     };
-    let (reply, ()) = tokio::join!(call.send(&service), refuse);
+    let reply = proxy.answering(call.send(&service), answer).await;
     assert_eq!(reply.ok()["session"]["end_reason"], "revoked_by_admin");
     let calls = proxy.take_calls();
     assert_eq!(calls.iter().filter(|call| *call == "UpdateItem").count(), 4);

@@ -161,14 +161,7 @@ impl Story {
         call: Call,
         fail: impl Fn(Held),
     ) {
-        let mut held = proxy.hold();
-        let failures = async {
-            while let Some(call) = held.recv().await {
-                fail(call);
-            }
-        };
-        let reply = tokio::select! { reply = call.send(service) => reply, () = failures => unreachable!() };
-        proxy.let_go();
+        let reply = proxy.answering(call.send(service), async |held| fail(held)).await;
         assert!(reply.status >= 500, "{}", reply.text);
         self.tell(service, actor, reply);
     }

@@ -1,12 +1,11 @@
 //! A token belongs to at most one session, and dies with it: on every route, and in every interleaving.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Moment, Proxy};
 use crate::support::*;
 
 /// What every browser of one existing client sends: the start of a PNG data URL in base64.
@@ -52,13 +51,9 @@ async fn status(service: &Service, method: &str, target: &str, token: &str) -> (
 
 /// Asserts that a token of user 74 gets in nowhere. Routes of admins refuse users before they look at the session.
 async fn is_out(service: &Service, token: &str) {
-    let routes =
-        ROUTES.iter().filter(|route| !route.contains("/sessions/user/") && !route.ends_with("summary"));
-    for route in routes.filter(|route| !route.ends_with("/sessions/end")) {
-        let (method, path) = route.split_once(' ').unwrap();
-        let path = path.replace("{session_id}", NEVER);
-        let ended = (401, Some("session_ended".to_owned()));
-        assert_eq!(status(service, method, &path, token).await, ended, "{route}");
+    for sample in SAMPLES.iter().filter(|sample| sample.is_for(Role::User)) {
+        let call = sample.call(NEVER).token(token).header("user-agent", FIREFOX);
+        call.send(service).await.problem(401, "session_ended");
     }
 }
 
@@ -234,11 +229,11 @@ async fn a_sign_in_of_another_tab_between_two_reads_is_found() {
         let (service, other) = (Service::on(proxy.database.clone(), &[]), Service::on(database, &[]));
         let token = unbound();
         let mut opened = None;
-        let (reply, reached) = meanwhile_at(&proxy, turn, create(&service, &token), async || {
+        let reply = proxy.interleave(Moment::Call(turn), create(&service, &token), async || {
             opened = Some(create(&other, &token).await);
-        })
-        .await;
-        assert!(reached && reply.status == 200, "{turn}: {}", reply.text);
+        });
+        let reply = reply.await.unwrap();
+        assert_eq!(reply.status, 200, "{turn}: {}", reply.text);
         assert_eq!(reply.body["id"], opened.unwrap().body["id"], "{turn}");
         assert_eq!(live(&service).await, 1, "{turn}");
     }
@@ -297,12 +292,11 @@ async fn a_client_that_is_always_active_cannot_starve_an_end_all() {
     let (token, _) = open(&other, FIREFOX).await;
     let admin = admin_token();
     let end_all = service.delete("/sessions/user/74", &admin);
-    let (reply, reached) = meanwhile_at(&proxy, 3, end_all, async || {
+    let reply = proxy.interleave(Moment::Call(3), end_all, async || {
         other.pass(TimeDelta::seconds(1));
         other.post("/sessions/update-activity", &token, json!({})).await.ok();
-    })
-    .await;
-    assert!(reached && reply.ok()["revoked"] == 1);
+    });
+    assert_eq!(reply.await.unwrap().ok()["revoked"], 1);
     assert_eq!(proxy.take_calls().iter().filter(|call| *call == "TransactWriteItems").count(), 1);
     is_out(&other, &token).await;
 }
@@ -329,34 +323,6 @@ async fn the_address_follows_the_device_and_the_address_of_the_sign_in_stays() {
     let moved = call.with("/requestContext/http/sourceIp", "203.0.113.9".into()).send(&service).await;
     let addresses = (&moved.ok()["ip_address"], &moved.body["signed_in_ip"]);
     assert_eq!(addresses, (&json!("203.0.113.9"), &json!("198.51.100.7")));
-}
-
-/// Runs `operation`, and `meanwhile` before its call number `turn` goes through. Returns whether it made that many calls.
-async fn meanwhile_at<T>(
-    proxy: &Proxy,
-    turn: usize,
-    operation: impl Future<Output = T>,
-    meanwhile: impl AsyncFnOnce(),
-) -> (T, bool) {
-    let mut held = proxy.hold();
-    let mut operation = pin!(operation);
-    let mut meanwhile = Some(meanwhile);
-    let mut calls = 0;
-    loop {
-        tokio::select! {
-            outcome = &mut operation => {
-                proxy.let_go();
-                return (outcome, meanwhile.is_none());
-            }
-            Some(call) = held.recv() => {
-                if calls == turn && let Some(act) = meanwhile.take() {
-                    act().await;
-                }
-                calls += 1;
-                call.release();
-            }
-        }
-    }
 }
 
 /// The kinds of tokens that a device may hold.
@@ -405,12 +371,10 @@ async fn an_ending_wins_at_every_call_of_every_request_of_the_device() {
                     if *method == "POST" {
                         call = call.body(&body);
                     }
-                    let (_, reached) = meanwhile_at(&proxy, turn, call.send(&service), async || {
-                        let answered = other.delete(&end, &ender).await;
-                        assert!(answered.status == 200, "{end}: {}", answered.text);
-                    })
-                    .await;
-                    if !reached {
+                    let reply = proxy.interleave(Moment::Call(turn), call.send(&service), async || {
+                        other.delete(&end, &ender).await.ok();
+                    });
+                    if reply.await.is_none() {
                         break;
                     }
                     let case = format!("{holder:?} {method} {target} {end} {turn}");
@@ -447,17 +411,13 @@ async fn an_end_all_ends_whoever_signs_in_at_any_of_its_calls() {
         let racing = new_token(json!({"iat": START}));
         let admin = admin_token();
         let end_all = service.delete("/sessions/user/74", &admin);
-        let (reply, reached) = meanwhile_at(&proxy, turn, end_all, async || {
+        let reply = proxy.interleave(Moment::Call(turn), end_all, async || {
             assert_eq!(create_on(&other, &racing, IPHONE, FINGERPRINT).await.status, 201);
-        })
-        .await;
-        if !reached {
-            assert!(
-                turn >= 3,
-                "the caller's record, its binding and the target are read, and then it is written"
-            );
+        });
+        let Some(reply) = reply.await else {
+            assert!(turn >= 3, "the caller's record and binding and the target are read, then it is written");
             return;
-        }
+        };
         reply.ok();
         is_out(&other, &racing).await;
         assert_eq!(live(&other).await, 0, "{turn}");

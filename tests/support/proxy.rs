@@ -1,6 +1,7 @@
 //! Between the service and its engine, on the wire: counts the calls, lets a test act between two of them, and makes
 //! calls meet faults.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +9,7 @@ use super::Table;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
@@ -40,6 +42,15 @@ impl Held {
     fn answer(self, status: u16, body: &str) {
         self.release.send(Some(message(status, "application/x-amz-json-1.0", body))).unwrap();
     }
+}
+
+/// A moment in an operation.
+#[derive(Clone, Copy, Debug)]
+pub enum Moment {
+    /// Before its call of this number, from 0.
+    Call(usize),
+    /// Before its first call of this name.
+    First(&'static str),
 }
 
 /// The proxy; it serves until the test's runtime ends.
@@ -150,15 +161,70 @@ impl Proxy {
     }
 
     /// From now on every call waits until the test has seen it and lets it go.
-    pub fn hold(&self) -> UnboundedReceiver<Held> {
+    fn hold(&self) -> UnboundedReceiver<Held> {
         let (sender, receiver) = unbounded_channel();
         *self.shared.hold.lock().unwrap() = Some(sender);
         receiver
     }
 
     /// Calls go through by themselves again.
-    pub fn let_go(&self) {
+    fn let_go(&self) {
         *self.shared.hold.lock().unwrap() = None;
+    }
+
+    /// Runs `operation`, and lets `answer` decide about each of its calls.
+    pub async fn answering<T>(
+        &self,
+        operation: impl Future<Output = T>,
+        mut answer: impl AsyncFnMut(Held),
+    ) -> T {
+        let mut held = self.hold();
+        let mut operation = pin!(operation);
+        loop {
+            select! {
+                outcome = &mut operation => {
+                    self.let_go();
+                    return outcome;
+                }
+                Some(call) = held.recv() => answer(call).await,
+            }
+        }
+    }
+
+    /// Runs `operation`, and `meanwhile` before this call of it goes through; `None` when it makes no such call.
+    pub async fn interleave<T>(
+        &self,
+        moment: Moment,
+        operation: impl Future<Output = T>,
+        meanwhile: impl AsyncFnOnce(),
+    ) -> Option<T> {
+        let (mut meanwhile, mut number) = (Some(meanwhile), 0);
+        let outcome = self.answering(operation, async |call| {
+            let is_now = match moment {
+                Moment::Call(wanted) => number == wanted,
+                Moment::First(operation) => call.operation == operation,
+            };
+            number += 1;
+            if is_now && let Some(act) = meanwhile.take() {
+                act().await;
+            }
+            call.release();
+        });
+        let outcome = outcome.await;
+        meanwhile.is_none().then_some(outcome)
+    }
+
+    /// Runs an operation that makes so many calls at the same time: none goes through before the last one is made.
+    pub async fn together<T>(&self, calls: usize, operation: impl Future<Output = T>) -> T {
+        let (mut waiting, mut made) = (Vec::new(), 0);
+        let release = async |call| {
+            waiting.push(call);
+            made += 1;
+            if made >= calls {
+                waiting.drain(..).for_each(Held::release);
+            }
+        };
+        self.answering(operation, release).await
     }
 
     /// From now on calls meet this.
