@@ -1,6 +1,8 @@
 //! The function's process, killed at every boundary of its writes. A transaction is done completely or not at all,
 //! and the client's next try, in another process, completes what is half done.
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::fault::{Engine, Fault};
@@ -12,6 +14,7 @@ use chrono::TimeDelta;
 use chrono::Utc;
 use serde_json::{Value, json};
 use sessions::session::later;
+use tokio::process::Command;
 use tokio::task::JoinSet;
 
 /// Where in a request the process is killed.
@@ -70,6 +73,15 @@ impl Scenario {
 
 /// A process of the function on this table, with these settings besides.
 pub async fn start(database: &Table, settings: &[(&str, &str)]) -> Runtime {
+    Runtime::run(command(database, settings)).await
+}
+
+/// The same, which writes its log into this file.
+pub async fn start_with_log(database: &Table, log: &Path) -> Runtime {
+    Runtime::run_with_output(command(database, &[]), File::create(log).unwrap().into()).await
+}
+
+fn command(database: &Table, settings: &[(&str, &str)]) -> Command {
     let environment = [
         ("TABLE_NAME", database.table.as_str()),
         ("AWS_REGION", &database.region),
@@ -78,7 +90,9 @@ pub async fn start(database: &Table, settings: &[(&str, &str)]) -> Runtime {
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("JWT_SECRET", token::SECRET),
     ];
-    Runtime::start(env!("CARGO_BIN_EXE_sessions"), &[&environment, settings].concat()).await
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sessions"));
+    command.env_clear().envs(environment).envs(settings.iter().copied());
+    command
 }
 
 /// What a request left in the table, and what the next try of it left.
@@ -184,16 +198,10 @@ async fn the_next_try_heals_what_a_killed_process_left() {
             for (place, boundary) in boundaries.iter().enumerate() {
                 let own = table(format!("{} {place}", scenario.name)).await;
                 let seen = run(world, &own, &scenario, Some(*boundary)).await;
-                println!(
-                    "{}, {boundary:?}: {} live, then {}",
-                    scenario.name,
-                    seen.after.live(),
-                    seen.end.live()
-                );
                 judge(world, &scenario, &clean, &seen);
             }
             boundaries.len()
         });
     }
-    println!("{} processes were killed", cases.join_all().await.iter().sum::<usize>());
+    assert!(cases.join_all().await.iter().sum::<usize>() > 50, "so many processes are killed at least");
 }

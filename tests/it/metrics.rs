@@ -1,8 +1,13 @@
 //! The metrics: what is counted for a request, in the format that CloudWatch reads from the log.
 
+use std::collections::BTreeSet;
+use std::fs;
+
 use crate::support::*;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use serde_norway::Value as Yaml;
+use sessions::http::problem::Code;
 use sessions::session::{Clock, SignInKey};
 use sessions::store::NewSession;
 
@@ -151,13 +156,11 @@ async fn the_read_units_of_a_list_follow_the_live_sessions() {
     );
 }
 
-/// Prints the units of each kind of request, for the arithmetic in docs/deploy.md:
-/// `cargo test --test it metrics -- --nocapture`.
-/// Engines differ in what they charge a transaction for an index, so those are not asserted.
+/// Engines differ in what they charge a transaction for an index, so transactions are not among these.
 #[tokio::test]
 async fn each_kind_of_request_has_a_fixed_cost() {
     let mut service = Service::start().await;
-    let (user, renewed) = (device_token("74"), device_token("74"));
+    let user = device_token("74");
     let create = json!({"device_fingerprint": "a"}).to_string();
     let body = serde_json::from_str(&create).unwrap();
     let id = service.post("/sessions/create", &user, body).await.id();
@@ -172,7 +175,6 @@ async fn each_kind_of_request_has_a_fixed_cost() {
         assert!(call.send(&service).await.status < 300, "{name}");
         let counts = counts(&service);
         let units = |name: &str| counts[name].as_f64().unwrap_or_default();
-        println!("{name}: {} read, {} write units", units("ReadUnits"), units("WriteUnits"));
         (units("ReadUnits"), units("WriteUnits"))
     };
     let (one, list) = (format!("/sessions/user/74/session/{id}"), "/sessions/user/74");
@@ -184,10 +186,7 @@ async fn each_kind_of_request_has_a_fixed_cost() {
         price("an admin's list", "GET", list, &admin_sid, "").await,
         price("the same without a sid", "GET", list, &admin, "").await,
     );
-    price("sign-in, refreshed", "POST", "/sessions/create", &renewed, &create).await;
-    price("sign-in, new", "POST", "/sessions/create", &device_token("74"), "{}").await;
     let end = price("ending one", "DELETE", &one, &admin_sid, "").await;
-    price("ending all, one left", "DELETE", "/sessions/user/74", &admin_sid, "").await;
     assert_eq!((check, activity, end), ((1.0, 0.0), (1.0, 2.0), (1.0, 2.0)));
     // Without a sid there is one read more, the token's binding, and two units more while the token has opened nothing.
     assert_eq!((bound, again, list), ((2.0, 0.0), (2.0, 2.0), ((2.0, 0.0), (5.0, 0.0))));
@@ -209,4 +208,120 @@ async fn the_binding_of_a_token_costs_two_write_units() {
     let without = price(SignInKey::Nothing).await;
     let with = price(SignInKey::Token(token_named("74", "a token", None))).await;
     assert_eq!(with - without, 2.0, "{with} and {without}");
+}
+
+/// A metric of ours: its name and the names of its dimensions.
+type Named = (String, Vec<String>);
+
+fn named(name: &str, dimensions: &[&str]) -> Named {
+    (name.to_owned(), dimensions.iter().map(ToString::to_string).collect())
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// The metrics that a line of the log describes to CloudWatch.
+fn described(line: &str) -> Vec<Named> {
+    let line: Value = serde_json::from_str(line).unwrap();
+    let directives = line["_aws"]["CloudWatchMetrics"].as_array().cloned().unwrap_or_default();
+    let each = directives.into_iter().flat_map(|directive| {
+        let dimensions = directive["Dimensions"].clone();
+        let metrics = directive["Metrics"].as_array().cloned().unwrap_or_default();
+        let names = metrics.into_iter().map(|metric| metric["Name"].as_str().unwrap().to_owned());
+        let each = |name: String| {
+            dimensions.as_array().unwrap().iter().map(|set| named(&name, &texts(set))).collect::<Vec<_>>()
+        };
+        names.flat_map(each).collect::<Vec<_>>()
+    });
+    each.collect()
+}
+
+/// The metrics that a process of the function writes when it starts, and when it answers 500.
+async fn written_by_the_function() -> BTreeSet<Named> {
+    let (service, folder) = (Service::start().await, Folder::new());
+    service.add_broken_session().await;
+    let log = folder.path().join("log");
+    let mut function = crate::crash::start_with_log(&service.database, &log).await;
+    let list = Call::of(ROUTES[0]).token(&admin_token()).event();
+    assert_eq!(function.invoke(&list).await.unwrap().body["statusCode"], 500);
+    // The next request is taken when the line of the last one is written.
+    function.invoke(&list).await.unwrap();
+    let log = fs::read_to_string(log).unwrap();
+    log.lines().flat_map(described).collect()
+}
+
+/// The metrics of every sample call, and of every refusal and reason.
+async fn written_by_the_routes() -> BTreeSet<Named> {
+    let mut service = Service::start().await;
+    let mut written = BTreeSet::new();
+    for sample in &SAMPLES {
+        let id = service.sign_in("74", sample.route).await.id.to_string();
+        for token in [sample.token(), session_token("74", &id)] {
+            sample.call(&id).token(&token).send(&service).await;
+        }
+        written.extend(service.flush_metrics().iter().flat_map(|line| described(line)));
+    }
+    written.extend(Code::ALL.iter().map(|code| named(&format!("Refused.{}", code.as_str()), &["Function"])));
+    written
+}
+
+/// The metrics of ours that alarms ask for.
+fn asked_by_alarms(part: &Yaml, asked: &mut BTreeSet<Named>) {
+    match part {
+        Yaml::Mapping(fields) => {
+            if let (Some("Sessions"), Some(name)) = (part["Namespace"].as_str(), part["MetricName"].as_str())
+            {
+                let dimensions = part["Dimensions"].as_sequence().into_iter().flatten();
+                let names: Vec<_> = dimensions.map(|each| each["Name"].as_str().unwrap()).collect();
+                asked.insert(named(name, &names));
+            }
+            fields.values().for_each(|part| asked_by_alarms(part, asked));
+        }
+        Yaml::Sequence(parts) => parts.iter().for_each(|part| asked_by_alarms(part, asked)),
+        _ => {}
+    }
+}
+
+/// The metrics of ours that the dashboard shows. A dot stands for what the metric before it has in this place.
+fn shown_on_the_dashboard(template: &Yaml) -> BTreeSet<Named> {
+    let Yaml::Tagged(body) = &template["Resources"]["Dashboard"]["Properties"]["DashboardBody"] else {
+        panic!("the dashboard is a !Sub")
+    };
+    let dashboard: Value = serde_json::from_str(body.value.as_str().unwrap()).unwrap();
+    let mut shown = BTreeSet::new();
+    for widget in dashboard["widgets"].as_array().unwrap() {
+        let mut before: Vec<String> = Vec::new();
+        for metric in widget["properties"]["metrics"].as_array().unwrap() {
+            let full =
+                |(place, text): (usize, &str)| if text == "." { before[place].clone() } else { text.into() };
+            let full: Vec<_> = texts(metric).into_iter().enumerate().map(full).collect();
+            if full.first().is_some_and(|namespace| namespace == "Sessions") {
+                let dimensions: Vec<_> = full[2..].iter().step_by(2).map(String::as_str).collect();
+                shown.insert(named(&full[1], &dimensions));
+            }
+            let search = metric[0]["expression"].as_str().unwrap_or_default();
+            let names = search.split('"').filter(|text| text.contains('.') || *text == "SignIns");
+            shown.extend(names.map(|name| named(name, &["Function"])));
+            before = full;
+        }
+    }
+    shown
+}
+
+/// An alarm on a metric that nobody writes would never go off.
+#[tokio::test]
+async fn alarms_and_dashboard_ask_for_metrics_that_are_written() {
+    let mut written = written_by_the_function().await;
+    let of_function = [named("ColdStarts", &["Function"]), named("ServerErrors", &["Function", "Version"])];
+    assert!(of_function.iter().all(|metric| written.contains(metric)), "{written:?}");
+    written.extend(written_by_the_routes().await);
+    let template: Yaml = serde_norway::from_str(include_str!("../../template.yaml")).unwrap();
+    let mut asked = shown_on_the_dashboard(&template);
+    asked_by_alarms(&template, &mut asked);
+    assert!(asked.contains(&named("SignIns", &["Function"])), "{asked:?}");
+    // The others are written by API Gateway's log and by the check of a deployment.
+    asked.retain(|(_, dimensions)| dimensions.first().is_some_and(|first| first == "Function"));
+    let never: Vec<_> = asked.difference(&written).collect();
+    assert!(never.is_empty(), "nobody writes {never:?}");
 }

@@ -68,7 +68,12 @@ impl Runtime {
     }
 
     /// Starts a command with what Lambda adds to its environment.
-    pub async fn run(mut command: Command) -> Self {
+    pub async fn run(command: Command) -> Self {
+        Self::run_with_output(command, Stdio::null()).await
+    }
+
+    /// The same, and its log goes there.
+    pub async fn run_with_output(mut command: Command, log: Stdio) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = listener.local_addr().unwrap().to_string();
         let (events, queue) = unbounded_channel();
@@ -89,7 +94,7 @@ impl Runtime {
             ("AWS_LAMBDA_LOG_GROUP_NAME", "sessions"),
             ("AWS_LAMBDA_LOG_STREAM_NAME", "sessions"),
         ];
-        command.envs(lambda).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        command.envs(lambda).stdin(Stdio::null()).stdout(log).kill_on_drop(true);
         let started = Instant::now();
         Self { process: command.spawn().unwrap(), events, ready: is_ready, started }
     }
