@@ -199,7 +199,7 @@ def check_other_table() -> None:
     sids = statements(resources, "FunctionRole")
     assert sids["OtherTable"]["Action"] == sids["Table"]["Action"], sids
     arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/restored"
-    assert sids["OtherTable"]["Resource"] == [arn, f"{arn}/index/live"], sids
+    assert sids["OtherTable"]["Resource"] == [arn, f"{arn}/index/live", f"{arn}/index/everyone"], sids
     assert statements(resources, "ScheduledCheckRole")["TableSettings"]["Resource"] == arn
     for alarm in ("TableThrottlesAlarm", "TableErrorsAlarm"):
         metrics = json.dumps(resources[alarm]["Properties"]["Metrics"])
@@ -308,10 +308,15 @@ def read_back(name: str) -> None:
     (index,) = table["LocalSecondaryIndexes"]
     assert index["IndexName"] == "live" and index["Projection"]["ProjectionType"] == "ALL", index
     assert keys(index) == [("user_id", "HASH"), ("live_sk", "RANGE")], index
+    (everyone,) = table["GlobalSecondaryIndexes"]
+    assert everyone["IndexName"] == "everyone" and everyone["Projection"]["ProjectionType"] == "ALL", everyone
+    assert keys(everyone) == [("shard", "HASH"), ("live_sk", "RANGE")], everyone
+    types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+    assert types == {"user_id": "S", "sk": "S", "live_sk": "S", "shard": "N"}, types
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST", table
     ttl = database.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}, ttl
-    print(f"{name} has the keys, index and TTL of the template")
+    print(f"{name} has the keys, indexes and TTL of the template")
 
 
 with mock_aws():

@@ -8,7 +8,7 @@ use crate::contender::{Contender, Environment, Process, Throttle};
 use crate::figures::{self, Figure, mib, ms};
 use crate::support::engine::{Result, Table};
 use crate::support::proxy::Proxy;
-use crate::support::{Access, Call, ROUTES, Service, access, token};
+use crate::support::{Call, ROUTES, Role, Sample, Service, token};
 
 /// Warm calls of each route.
 const CALLS: usize = 100;
@@ -144,21 +144,19 @@ fn event(route: &str, user: &User, admin_session: &str) -> Value {
     if route == AUTHORIZER {
         return authorizer_event(&own);
     }
-    let target = route.replace("{user_id}", &user.id).replace("{session_id}", &user.session);
-    let (method, path) = target.split_once(' ').unwrap_or_default();
-    let call = match route {
-        "GET /sessions/summary" => Call::new(method, &format!("{path}?user_id={}", user.id)),
-        "POST /sessions/create" | "POST /sessions/user/{user_id}" => {
-            Call::new(method, path).body(r#"{"device_fingerprint": "a new device"}"#)
-        }
-        "POST /sessions/end" => Call::new(method, path).body(&json!({"user_ids": [user.id]}).to_string()),
-        _ => Call::new(method, path),
+    // The samples are about user 74.
+    let sample = Sample::of(route);
+    let target = sample.target(&user.session).replace("74", &user.id);
+    let call = Call::new(sample.method(), &target);
+    let call = match sample.body {
+        Some(body) => call.body(&body.replace("74", &format!("{:?}", user.id))),
+        None => call,
     };
-    let token = match access(route) {
-        Access::Admin | Access::AdminOrService => bearer("1", Some("admin"), Some(admin_session)),
-        Access::Service => bearer("backend", Some("service"), None),
-        _ if route == "POST /sessions/create" => bearer(&user.id, None, None),
-        _ => own,
+    let token = match sample.roles[0] {
+        Role::Admin => bearer("1", Some("admin"), Some(admin_session)),
+        Role::Service => bearer("backend", Some("service"), None),
+        Role::User if route == "POST /sessions/create" => bearer(&user.id, None, None),
+        Role::User => own,
     };
     call.token(&token).event()
 }

@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, LocalSecondaryIndex, Projection,
-    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, LocalSecondaryIndex,
+    Projection, ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
 use serde_norway::Value;
 use sessions::session::Policy;
@@ -112,12 +112,20 @@ pub async fn create_table(client: &Client, name: &str) -> Result<bool> {
         );
     }
     for index in list(table, "LocalSecondaryIndexes")? {
-        let projection = ProjectionType::from(text(&index["Projection"], "ProjectionType")?);
         request = request.local_secondary_indexes(
             LocalSecondaryIndex::builder()
                 .index_name(text(index, "IndexName")?)
                 .set_key_schema(Some(key_schema(index)?))
-                .projection(Projection::builder().projection_type(projection).build())
+                .projection(projection(index)?)
+                .build()?,
+        );
+    }
+    for index in list(table, "GlobalSecondaryIndexes")? {
+        request = request.global_secondary_indexes(
+            GlobalSecondaryIndex::builder()
+                .index_name(text(index, "IndexName")?)
+                .set_key_schema(Some(key_schema(index)?))
+                .projection(projection(index)?)
                 .build()?,
         );
     }
@@ -145,6 +153,11 @@ fn key_schema(of: &Value) -> Result<Vec<KeySchemaElement>> {
         Ok(element.build()?)
     };
     list(of, "KeySchema")?.iter().map(element).collect()
+}
+
+fn projection(of: &Value) -> Result<Projection> {
+    let projection = ProjectionType::from(text(&of["Projection"], "ProjectionType")?);
+    Ok(Projection::builder().projection_type(projection).build())
 }
 
 /// A list in template.yaml.

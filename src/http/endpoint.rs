@@ -8,7 +8,7 @@ use lambda_http::http::Method;
 use super::access::Access;
 use super::answer::Answer;
 use super::app::App;
-use super::handlers::{admin, bulk, me, service};
+use super::handlers::{admin, bulk, me, search, service};
 use super::problem::Problem;
 use super::request::RequestContext;
 
@@ -50,6 +50,7 @@ macro_rules! endpoints {
 }
 
 endpoints! {
+    GET "/sessions", Admin => search::search_sessions;
     GET "/sessions/user/{user_id}", Admin => admin::list_user_sessions;
     POST "/sessions/user/{user_id}", Service => service::sign_in_user;
     DELETE "/sessions/user/{user_id}", AdminOrService => admin::end_user_sessions;

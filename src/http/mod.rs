@@ -6,6 +6,7 @@ mod app;
 pub mod edge;
 pub mod endpoint;
 mod event;
+mod filter;
 mod gateway;
 mod handlers;
 mod path;

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
+
+/// The characters that a path segment, or the value of a query parameter, may contain as they are (RFC 3986 section 2.3).
+pub const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The ids in a path, as they were sent.
 #[derive(Clone, Copy, Debug, Default)]

@@ -16,7 +16,7 @@ pub const LIMIT_MAX: usize = 100;
 /// The number of sessions on a page of history when the request does not say.
 pub const LIMIT_DEFAULT: usize = 50;
 
-/// How many bytes of a cursor bind it to its user.
+/// How many bytes of a cursor bind it to its list.
 const BINDING: usize = 8;
 
 /// The part of a list that a request asks for.
@@ -30,8 +30,7 @@ pub struct ListQuery {
     pub after: Option<SessionId>,
 }
 
-/// A position in the list of one user, right after a session. It is short and opaque, and does not work for the list of
-/// another user.
+/// A position in a list, right after a session. It is short and opaque, and does not work for any other list.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cursor {
     after: SessionId,
@@ -39,8 +38,9 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    pub fn new(user: &UserId, after: SessionId) -> Self {
-        let digest = Digest::of(user, "cursor", after.as_bytes());
+    /// A position in the list of `user`, or in the part of a list that `filters` describe and `user` asks for.
+    pub fn new(user: &UserId, filters: &str, after: SessionId) -> Self {
+        let digest = Digest::of(user, "cursor", &[filters.as_bytes(), after.as_bytes()].concat());
         Self { after, binding: std::array::from_fn(|i| digest.as_bytes()[i]) }
     }
 
@@ -78,12 +78,25 @@ impl<'r> Query<'r> {
         }
     }
 
-    fn one(&self, name: &str) -> Result<Option<&'r str>, Problem> {
+    /// A parameter that is given once at most.
+    pub fn one(&self, name: &str) -> Result<Option<&'r str>, Problem> {
         match self.0.and_then(|query| query.all(name)).unwrap_or_default()[..] {
             [] => Ok(None),
             [value] => Ok(Some(value)),
             _ => Err(Problem::bad_field(Code::BadParameter, name, "must be given once")),
         }
+    }
+
+    /// A parameter of any form. `expected` says what it must be.
+    pub fn parsed<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let value = parse(text);
+        value.map(Some).ok_or_else(|| Problem::bad_field(Code::BadParameter, name, expected))
     }
 
     /// The users that `user_id` names, from 1 to `max`. Axios writes `user_id[]` for a list.
@@ -118,22 +131,23 @@ impl<'r> Query<'r> {
     pub fn list(&self, user: &UserId) -> Result<ListQuery, Problem> {
         Ok(ListQuery {
             include_inactive: self.flag("include_inactive")?,
-            limit: self.limit()?,
-            after: self.after(user)?,
+            limit: self.limit(LIMIT_MAX)?,
+            after: self.after(user, "", "must be one that this user's list returned")?,
         })
     }
 
-    fn limit(&self) -> Result<Option<usize>, Problem> {
+    /// The highest number of sessions on the page, from 1 to `max`.
+    pub fn limit(&self, max: usize) -> Result<Option<usize>, Problem> {
         let Some(text) = self.one("limit")? else { return Ok(None) };
-        let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-        let expected = format!("must be a whole number from 1 to {LIMIT_MAX}");
+        let limit = text.parse().ok().filter(|limit| (1..=max).contains(limit));
+        let expected = format!("must be a whole number from 1 to {max}");
         limit.map(Some).ok_or_else(|| Problem::bad_field(Code::BadLimit, "limit", expected))
     }
 
-    fn after(&self, user: &UserId) -> Result<Option<SessionId>, Problem> {
+    /// The session that ended the page before: its `cursor` belongs to this user and these filters.
+    pub fn after(&self, user: &UserId, filters: &str, expected: &str) -> Result<Option<SessionId>, Problem> {
         let Some(text) = self.one("cursor")? else { return Ok(None) };
-        let cursor = Cursor::parse(text).filter(|cursor| *cursor == Cursor::new(user, cursor.after));
-        let expected = "must be one that this user's list returned";
+        let cursor = Cursor::parse(text).filter(|cursor| *cursor == Cursor::new(user, filters, cursor.after));
         cursor
             .map(|cursor| Some(cursor.after))
             .ok_or_else(|| Problem::bad_field(Code::BadCursor, "cursor", expected))

@@ -15,6 +15,11 @@ pub enum DeviceType {
 }
 
 impl DeviceType {
+    /// The type with this value.
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Mobile, Self::Web].into_iter().find(|kind| kind.as_str() == code)
+    }
+
     /// The value in the table and in answers.
     pub fn as_str(self) -> &'static str {
         match self {

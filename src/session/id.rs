@@ -92,6 +92,9 @@ pub struct InvalidSessionId;
 pub struct NoRandomNumbers;
 
 impl SessionId {
+    /// No id is higher.
+    pub const MAX: Self = Self(Uuid::max());
+
     /// Makes the id of a session that starts at `now`. `random` fills the bits that the time leaves free.
     pub fn new(now: Timestamp, random: [u8; 10]) -> Self {
         let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
@@ -106,6 +109,17 @@ impl SessionId {
         let mut random = [0; 10];
         SystemRandom::new().fill(&mut random).map_err(|_| NoRandomNumbers)?;
         Ok(Self::new(now, random))
+    }
+
+    /// No session that starts at `time` or later has a lower id.
+    pub fn lowest_at(time: Timestamp) -> Self {
+        let millis = u64::try_from(time.timestamp_millis()).unwrap_or_default().min((1 << 48) - 1);
+        Self(Uuid::from_u128(u128::from(millis) << 80))
+    }
+
+    /// The id right before this one; `None` for the lowest.
+    pub fn previous(self) -> Option<Self> {
+        self.0.as_u128().checked_sub(1).map(Uuid::from_u128).map(Self)
     }
 
     /// Parses the hyphenated form.
@@ -195,6 +209,14 @@ mod tests {
                 }
                 Err(_) => prop_assert!(text != "74"),
             }
+        }
+
+        #[test]
+        fn an_id_is_at_or_after_a_time_exactly_if_its_session_is(start in 0..100_i64, time in 0..100_i64, random: [u8; 10]) {
+            let id = SessionId::new(at(start), random);
+            prop_assert_eq!(id >= SessionId::lowest_at(at(time)), start >= time);
+            let previous = id.previous().unwrap();
+            prop_assert!(previous < id && previous.to_string() < id.to_string() && id <= SessionId::MAX);
         }
 
         #[test]

@@ -2,6 +2,7 @@
 
 mod device;
 mod digest;
+mod filter;
 mod id;
 mod origin;
 mod plan;
@@ -14,6 +15,7 @@ mod token;
 
 pub use device::{Device, DeviceIdentity, DeviceType};
 pub use digest::Digest;
+pub use filter::{Fragment, SessionFilter};
 pub use id::{InvalidSessionId, InvalidUserId, NoRandomNumbers, SessionId, USER_ID_MAX, UserId};
 pub use origin::{LOCATION_MAX, Location, Origin};
 pub use plan::SignInPlan;

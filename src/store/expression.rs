@@ -54,7 +54,14 @@ impl Expression {
         self
     }
 
-    /// Only if the attribute compares so with the value: `=`, `<=` or `>`.
+    /// Only if one of the two attributes begins with this text.
+    pub fn if_either_begins_with(mut self, attributes: [&str; 2], text: AttributeValue) -> Self {
+        let ([one, other], text) = (attributes.map(|name| self.name(name)), self.value(text));
+        self.conditions.push(format!("(begins_with({one}, {text}) OR begins_with({other}, {text}))"));
+        self
+    }
+
+    /// Only if the attribute compares so with the value: `=`, `<`, `<=`, `>` or `>=`.
     pub fn if_compares(mut self, attribute: &str, operator: &str, value: AttributeValue) -> Self {
         let condition = format!("{} {operator} {}", self.name(attribute), self.value(value));
         self.conditions.push(condition);

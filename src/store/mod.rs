@@ -1,7 +1,7 @@
 //! The table of sessions: every DynamoDB call is made here.
 //!
-//! The table has the keys `user_id` and `sk`, and one sparse index, `live`, that holds each user's profile and open
-//! sessions.
+//! The table has the keys `user_id` and `sk`, and two sparse indexes: `live` holds each user's profile and open sessions, and
+//! `everyone` the open sessions of all users, for the search.
 //!
 //! Promises about more than one item are kept by transactions that the profile's `version` guards. Every change of the
 //! set of a user's live sessions as a whole raises the version, so two such changes never interleave.
@@ -17,6 +17,7 @@ mod error;
 mod expression;
 mod item;
 mod logout;
+mod search;
 mod settings;
 mod sign_in;
 mod token;
@@ -33,6 +34,7 @@ pub use end::{EndAll, EndedSession};
 pub use error::StoreError;
 pub use item::Profile;
 use item::{Item, PROFILE, Reader, SESSION_PREFIX, key, session_sk, text};
+pub use search::Search;
 pub use settings::{Database, Timeouts};
 pub use sign_in::{NewSession, SignedIn};
 pub use token::{CallerSessions, TokenSession};

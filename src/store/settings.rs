@@ -24,6 +24,8 @@ pub struct Timeouts {
     /// For a chain of calls, before its last round starts. Together with the calls before the chain and the calls of
     /// that round, it stays under the function's timeout.
     pub chain: Duration,
+    /// For a search among all users, before its last round of queries starts.
+    pub search: Duration,
     /// The upper bound of the wait before the first retry of a call. It doubles with every retry.
     pub backoff: Duration,
     /// For the calls that a start makes before the first request.
@@ -39,6 +41,8 @@ impl Default for Timeouts {
             // A request makes up to six calls one after the other, and must be answered before the function times out.
             call: Duration::from_millis(2_500),
             chain: Duration::from_secs(6),
+            // With its last round a search takes less than the two seconds from which an alarm counts an answer as slow.
+            search: Duration::from_secs(1),
             // The base that the SDKs use for DynamoDB. The Rust SDK's default of a second suits slower services:
             // https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
             backoff: Duration::from_millis(50),

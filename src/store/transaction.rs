@@ -12,7 +12,8 @@ use aws_sdk_dynamodb::types::{
 use super::backoff::Backoff;
 use super::expression::Expression;
 use super::item::attribute::{
-    END_NOTE, END_REASON, ENDED_AT, ENDED_BY, LAST_ACTIVITY, LIVE_SK, NEWEST, NOT_BEFORE, SK, TTL, VERSION,
+    END_NOTE, END_REASON, ENDED_AT, ENDED_BY, LAST_ACTIVITY, LIVE_SK, NEWEST, NOT_BEFORE, SHARD, SK, TTL,
+    VERSION,
 };
 use super::item::{
     Item, PROFILE, Reader, binding, encode, idempotency_sk, key, number, session_sk, text, time, token_sk,
@@ -51,7 +52,7 @@ pub(super) struct NewItem {
     pub put: Put,
 }
 
-/// Writes the receipt of a session and takes the session out of the index.
+/// Writes the receipt of a session and takes the session out of the indexes.
 pub(super) fn end_session(termination: &Termination, ttl: AttributeValue) -> Expression {
     Expression::default()
         .set(ENDED_AT, time(termination.at))
@@ -60,6 +61,7 @@ pub(super) fn end_session(termination: &Termination, ttl: AttributeValue) -> Exp
         .set_optional(END_NOTE, termination.note.as_ref().map(|note| text(note.as_str())))
         .set(TTL, ttl)
         .remove(LIVE_SK)
+        .remove(SHARD)
         .if_exists(LIVE_SK)
 }
 

@@ -3,6 +3,7 @@
 //! The log never holds an IP address, a user agent, a note, a fingerprint or a token. Those are in the table, for the
 //! people who may read it.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::panic::PanicHookInfo;
@@ -78,6 +79,19 @@ pub fn audit_viewed(actor: &UserId, user: &UserId) {
 pub fn audit_summary_viewed(actor: &UserId, users: &[UserId]) {
     let user_ids = users.iter().map(UserId::as_str).collect::<Vec<_>>().join(" ");
     tracing::info!(event = "summary_viewed", actor = actor.as_str(), user_ids, "summary viewed");
+}
+
+/// Writes the audit line of somebody who searched the sessions of all users: by which filters, and whose sessions the page
+/// showed.
+pub fn audit_searched(actor: &UserId, filters: &[&str], users: &BTreeSet<&UserId>) {
+    let user_ids = users.iter().map(|user| user.as_str()).collect::<Vec<_>>().join(" ");
+    tracing::info!(
+        event = "sessions_searched",
+        actor = actor.as_str(),
+        filters = filters.join(" "),
+        user_ids,
+        "sessions searched"
+    );
 }
 
 /// Writes the audit line of a dry run: what would have ended.

@@ -20,6 +20,7 @@ const EXPECTED: &[(&str, u64, Option<&str>)] = &[
     ("admin-reads-session", 200, None),
     ("admin-counts-sessions", 200, None),
     ("admin-ends-many", 200, None),
+    ("admin-searches", 200, None),
     ("service-signs-in-user", 201, None),
     ("service-records-activity", 200, None),
     ("service-ends-all", 200, None),

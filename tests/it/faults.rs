@@ -134,6 +134,7 @@ const END_ALL: &str = "DELETE /sessions/user/{user_id}";
 const SHOW: &str = "GET /sessions/user/{user_id}/session/{session_id}";
 const SIGN_IN_USER: &str = "POST /sessions/user/{user_id}";
 const USER_ACTIVITY: &str = "POST /sessions/user/{user_id}/session/{session_id}/activity";
+const SEARCH: &str = "GET /sessions";
 const SUMMARY: &str = "GET /sessions/summary";
 const END_USERS: &str = "POST /sessions/end";
 const CREATE: &str = "POST /sessions/create";
@@ -148,7 +149,7 @@ const ACTIVITY: &str = "POST /sessions/update-activity";
 
 use Asker::{Admin, AdminSid, Bound, User, UserWithout};
 
-const SCENARIOS: [Scenario; 47] = [
+const SCENARIOS: [Scenario; 49] = [
     scenario(LIST, Admin),
     scenario(LIST, AdminSid),
     Scenario { settings: TABLE_ROLES, ..scenario(LIST, AdminSid) },
@@ -179,6 +180,8 @@ const SCENARIOS: [Scenario; 47] = [
     Scenario { device: "ended", ..scenario(USER_ACTIVITY, Asker::Service) },
     Scenario { query: "?user_id=74&user_id=1", ..scenario(SUMMARY, Admin) },
     Scenario { query: "?user_id=74", ..scenario(SUMMARY, Asker::Service) },
+    scenario(SEARCH, AdminSid),
+    Scenario { query: "?browser=fire&limit=2", settings: TABLE_ROLES, ..scenario(SEARCH, AdminSid) },
     scenario(END_USERS, AdminSid),
     scenario(END_USERS, Asker::Service),
     Scenario { signs_in: Some("d"), ..scenario(CREATE, Bound("c")) },

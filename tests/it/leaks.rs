@@ -203,6 +203,8 @@ async fn successes(story: &mut Story, service: &Service) {
         story.goes_on(service, &BACK_END, BACK_END.end(&format!("DELETE {opened}"))).await;
         story.goes_on(service, &BACK_END, actor.signed_in_by_back_end()).await;
         story.goes_on(service, &ADMIN, ADMIN.good("GET /sessions/summary")).await;
+        let search = format!("GET /sessions?ip_address={}&limit=1", actor.address);
+        story.goes_on(service, &ADMIN, ADMIN.call(&search)).await;
         story.goes_on(service, &ADMIN, ADMIN.good("POST /sessions/end")).await;
         story.goes_on(service, actor, actor.sign_in()).await;
         story.goes_on(service, actor, actor.end("DELETE /sessions/logout-all")).await;

@@ -25,6 +25,7 @@ mod own;
 mod policy;
 mod race;
 mod route;
+mod search;
 mod service;
 mod start;
 mod store;

@@ -255,7 +255,7 @@ async fn written_by_the_function() -> BTreeSet<Named> {
 async fn written_by_the_routes() -> BTreeSet<Named> {
     let mut service = Service::start().await;
     let mut written = BTreeSet::new();
-    for sample in &SAMPLES {
+    for sample in SAMPLES {
         let id = service.sign_in("74", sample.route).await.id.to_string();
         for token in [sample.token(), session_token("74", &id)] {
             sample.call(&id).token(&token).send(&service).await;

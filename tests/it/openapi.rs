@@ -14,6 +14,7 @@ use sessions::http::problem::Code;
 use sessions::session::{Note, SessionId, UserId};
 use tokio::task::JoinSet;
 
+const SEARCH: &str = "GET /sessions";
 const USER_ROUTE: &str = "GET /sessions/user/{user_id}";
 const END_USER: &str = "DELETE /sessions/user/{user_id}";
 const END_USER_SESSION: &str = "DELETE /sessions/user/{user_id}/session/{session_id}";
@@ -385,6 +386,9 @@ async fn successes_of_an_admin(witness: &Witness) {
     for target in targets {
         witness.call(&service, USER_ROUTE, as_admin("GET", target)).await.ok();
     }
+    for target in ["/sessions", "/sessions?ip_address=198.51.100.0%2F24&browser=fire&limit=1"] {
+        witness.call(&service, SEARCH, as_admin("GET", target)).await.ok();
+    }
     witness.call(&service, END_USER, as_admin("DELETE", "/sessions/user/74?dry_run=true")).await.ok();
     let target = format!("/sessions/user/74/session/{}?reason=lost+phone", session.id);
     for _ in 0..2 {
@@ -482,7 +486,7 @@ async fn refusals_of_every_route(witness: &Witness) {
         let refusal = Sample::of(route).refusal();
         let user = Call::good(route).token(&user_token("75"));
         witness.call(&service, route, user).await.problem(403, refusal);
-        if refusal == "admin_only" && route != SUMMARY {
+        if refusal == "admin_only" && ![SEARCH, SUMMARY].contains(&route) {
             let own = Call::good(route).token(&token::token("74", Some("admin"), None, START + 1000));
             witness.call(&service, route, own).await.problem(400, "own_sessions");
         }
@@ -547,6 +551,7 @@ async fn refusals_of_parameters(witness: &Witness) {
         ("dry_run=1", "bad_boolean"),
         ("exclude_current=1", "bad_boolean"),
         ("include_inactive=1", "bad_boolean"),
+        ("ip_address=x", "bad_parameter"),
     ];
     for route in ROUTES.iter().copied() {
         for (query, code) in queries.iter().filter(|(query, _)| takes(&witness.document, route, query)) {

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
 
-/// An action and its resource: `table` or `index/live`.
+/// An action and its resource: `table`, `index/live` or `index/everyone`.
 type Right = (String, String);
 
 fn right(action: &str, resource: &str) -> Right {
@@ -56,20 +56,28 @@ fn rights_of(statement: &Yaml) -> Vec<Right> {
         }
     };
     assert!(actions.iter().all(|action| !action.contains('*')), "{actions:?}");
-    let tagged = match &statement["Resource"] {
-        Yaml::Tagged(tagged) => tagged.value.as_str().unwrap(),
-        other => {
-            let traced = actions.iter().all(|action| action.starts_with("xray:"));
-            assert!(traced, "{other:?} for {actions:?}");
-            return Vec::new();
-        }
+    let resources = match &statement["Resource"] {
+        Yaml::Sequence(resources) => resources.iter().collect(),
+        resource => vec![resource],
     };
-    let resource = match tagged {
-        "SessionTable.Arn" => "table",
-        "${SessionTable.Arn}/index/live" => "index/live",
-        _ => return Vec::new(),
+    let resources = resources.into_iter().filter_map(|resource| resource_of(resource, &actions));
+    resources
+        .flat_map(|resource| actions.iter().map(move |action| (action.to_string(), resource.into())))
+        .collect()
+}
+
+fn resource_of(resource: &Yaml, actions: &[&str]) -> Option<&'static str> {
+    let Yaml::Tagged(tagged) = resource else {
+        let traced = actions.iter().all(|action| action.starts_with("xray:"));
+        assert!(traced, "{resource:?} for {actions:?}");
+        return None;
     };
-    actions.iter().map(|action| (action.to_string(), resource.to_owned())).collect()
+    match tagged.value.as_str()? {
+        "SessionTable.Arn" => Some("table"),
+        "${SessionTable.Arn}/index/live" => Some("index/live"),
+        "${SessionTable.Arn}/index/everyone" => Some("index/everyone"),
+        _ => None,
+    }
 }
 
 #[tokio::test]
@@ -113,6 +121,7 @@ async fn the_role_allows_exactly_the_calls_that_are_made() {
         service.post(&format!("/sessions/user/74/session/{opened}/activity"), &back_end, json!({})).await;
         service.get(&format!("/sessions/user/74/session/{opened}"), &admin).await;
         service.get("/sessions/summary?user_id=74&user_id=75", &admin).await;
+        service.get("/sessions?browser=firefox", &admin).await.ok();
         service.post("/sessions/end", &admin, json!({"user_ids": [75]})).await;
         // The newest session ends alone, so that the next end-all checks that it has.
         service.delete(&format!("/sessions/user/74/session/{opened}"), &admin).await;

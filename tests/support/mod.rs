@@ -124,6 +124,7 @@ pub const PATIENT: Timeouts = Timeouts {
     attempt: Duration::from_secs(60),
     call: Duration::from_secs(60),
     chain: Duration::from_secs(60),
+    search: Duration::from_secs(60),
     backoff: Duration::from_millis(50),
     warm_up: Duration::from_secs(60),
 };
@@ -240,7 +241,9 @@ impl Service {
     pub async fn add_broken_session(&self) {
         let key = text(&format!("session#{NEVER}"));
         let put = self.client().put_item().table_name(&self.database.table).item("user_id", text("74"));
-        put.item("sk", key.clone()).item("live_sk", key).send().await.unwrap();
+        let put = put.item("sk", key.clone()).item("live_sk", key);
+        let put = put.item("shard", AttributeValue::N("0".into()));
+        put.item("expires_at", AttributeValue::N("4000000000000".into())).send().await.unwrap();
     }
 
     /// What Lambda says about an invocation that begins now.

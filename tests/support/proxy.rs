@@ -161,14 +161,14 @@ impl Proxy {
     }
 
     /// From now on every call waits until the test has seen it and lets it go.
-    fn hold(&self) -> UnboundedReceiver<Held> {
+    pub fn hold(&self) -> UnboundedReceiver<Held> {
         let (sender, receiver) = unbounded_channel();
         *self.shared.hold.lock().unwrap() = Some(sender);
         receiver
     }
 
     /// Calls go through by themselves again.
-    fn let_go(&self) {
+    pub fn let_go(&self) {
         *self.shared.hold.lock().unwrap() = None;
     }
 

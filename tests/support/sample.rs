@@ -32,7 +32,8 @@ const fn sample(route: &'static str, roles: &'static [Role]) -> Sample {
 
 const SIGN_IN: Option<&str> = Some(r#"{"device_fingerprint": "fingerprint of a sample"}"#);
 
-pub const SAMPLES: [Sample; 17] = [
+pub const SAMPLES: &[Sample] = &[
+    sample("GET /sessions", &[Admin]),
     sample("GET /sessions/user/{user_id}", &[Admin]),
     Sample { body: SIGN_IN, ..sample("POST /sessions/user/{user_id}", &[Service]) },
     sample("DELETE /sessions/user/{user_id}", &[Admin, Service]),

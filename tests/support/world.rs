@@ -160,6 +160,11 @@ impl State {
         for (id, item) in self.sessions() {
             let ended = item["ended_at"].is_object();
             assert_ne!(ended, item["live_sk"].is_object(), "{id} is live or ended");
+            assert_eq!(
+                item["shard"].is_object(),
+                item["live_sk"].is_object(),
+                "{id} is in both indexes or none"
+            );
             assert_eq!(ended, item["end_reason"].is_object(), "{id} has a whole receipt");
         }
         for (token, id) in self.bindings() {

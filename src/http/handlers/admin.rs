@@ -2,13 +2,14 @@
 
 use std::slice;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
 use super::list::{history_page, list_answer, live_page};
 use crate::config::UnknownUsers;
 use crate::http::access::{check_staff, read_as_staff};
 use crate::http::answer::Answer;
 use crate::http::app::App;
+use crate::http::path::SEGMENT;
 use crate::http::problem::Problem;
 use crate::http::query::ListQuery;
 use crate::http::request::RequestContext;
@@ -16,9 +17,6 @@ use crate::http::views::{EndedAllView, EndedView, SessionView};
 use crate::session::UserId;
 use crate::store::{EndAll, Page, StoreError, UserSessions};
 use crate::telemetry::log;
-
-/// The characters that a path segment may contain as they are (RFC 3986 section 2.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Handles `GET /sessions/user/{user_id}`.
 pub async fn list_user_sessions(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {

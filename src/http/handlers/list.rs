@@ -34,7 +34,7 @@ pub fn list_answer<'p>(
     app.metrics.add("SessionsListed", views.len() as f64);
     let next = page.next.map(|after| {
         let (inactive, limit) = (list.include_inactive, list.limit.unwrap_or(LIMIT_DEFAULT));
-        let cursor = Cursor::new(user, after);
+        let cursor = Cursor::new(user, "", after);
         format!("{path}?include_inactive={inactive}&limit={limit}&cursor={cursor}")
     });
     Ok(Answer::ok(&views)?.with_next_page(next))

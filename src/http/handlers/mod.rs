@@ -5,5 +5,6 @@ pub mod authorizer;
 pub mod bulk;
 pub mod list;
 pub mod me;
+pub mod search;
 pub mod service;
 mod sign_in;
