@@ -287,6 +287,8 @@ async fn failures(story: &mut Story, service: &Service, proxy: &Proxy) {
     story.fails((service, proxy), &USER, USER.call("GET /sessions/current"), busy).await;
     let strict = Service::on(service.database.clone(), &[("REQUIRE_SID", "true")]);
     story.goes_on(&strict, &USER, USER.call("GET /sessions/current")).await;
+    let edge = Service::on(nowhere(), &[("EDGE_SECRET", EDGE_SECRET), ("EDGE_ONLY", "true")]);
+    story.goes_on(&edge, &USER, USER.sign_in().through_edge("a wrong secret of the edge")).await;
     let down = Service::on(nowhere(), &[]);
     let routes = ["GET /sessions/user/{user_id}", "DELETE /sessions/user/{user_id}", "POST /sessions/create"];
     for (actor, route) in [&ADMIN, &ADMIN, &USER].into_iter().zip(routes) {

@@ -478,6 +478,7 @@ impl Reply {
 }
 
 /// A request, as an event of an HTTP API.
+#[derive(Clone)]
 pub struct Call(Value);
 
 impl Call {
