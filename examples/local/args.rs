@@ -16,18 +16,35 @@ cargo run --example local [-- OPTIONS]            starts the service and its pan
   --data FILE       keeps the data over restarts; otherwise it is in memory
   --release         builds the function as it is deployed; takes minutes
   --concurrency N   instances of the function, each for one request at a time (1)
+  --provider        takes tokens of an identity provider, whose key set is on the panel's port
 
 cargo run --example local -- token --user ID      prints a token, good for 12 hours
   --role ROLE       the token's role, such as admin
   --sid ID          the session that the token belongs to
   --expires-in SECS another lifetime; below zero, a token that has expired
+  --provider        a token of the identity provider; --sid is then the provider's own session, and a token without
+                    one is a machine's
+  --auth-age SECS   how long ago the person authenticated at the provider (0)
+  --logout          what the provider posts when the user signs out there, in place of an access token
 ";
 
 /// What to do.
 pub enum Command {
     Help,
     Stack(Stack),
-    Token { user: String, role: Option<String>, sid: Option<String>, expires_in: i64 },
+    Token(Token),
+}
+
+/// Which token to print.
+#[derive(Default)]
+pub struct Token {
+    pub user: String,
+    pub role: Option<String>,
+    pub sid: Option<String>,
+    pub expires_in: i64,
+    pub provider: bool,
+    pub auth_age: i64,
+    pub logout: bool,
 }
 
 /// How to start.
@@ -38,6 +55,7 @@ pub struct Stack {
     pub data: Option<String>,
     pub release: bool,
     pub concurrency: NonZeroU16,
+    pub provider: bool,
 }
 
 impl Default for Stack {
@@ -49,6 +67,7 @@ impl Default for Stack {
             data: None,
             release: false,
             concurrency: NonZeroU16::MIN,
+            provider: false,
         }
     }
 }
@@ -58,16 +77,18 @@ impl Command {
         let mut parser = lexopt::Parser::from_env();
         let mut token = false;
         let mut stack = Stack::default();
-        let (mut user, mut role, mut sid) = (None, None, None);
-        let mut expires_in = TOKEN_LIFETIME;
+        let mut wanted = Token { expires_in: TOKEN_LIFETIME, ..Token::default() };
         while let Some(arg) = parser.next()? {
             match arg {
                 Short('h') | Long("help") => return Ok(Self::Help),
                 Value(word) if word == "token" && !token => token = true,
-                Long("user") if token => user = Some(parser.value()?.string()?),
-                Long("role") if token => role = Some(parser.value()?.string()?),
-                Long("sid") if token => sid = Some(parser.value()?.string()?),
-                Long("expires-in") if token => expires_in = parser.value()?.parse()?,
+                Long("user") if token => wanted.user = parser.value()?.string()?,
+                Long("role") if token => wanted.role = Some(parser.value()?.string()?),
+                Long("sid") if token => wanted.sid = Some(parser.value()?.string()?),
+                Long("expires-in") if token => wanted.expires_in = parser.value()?.parse()?,
+                Long("provider") if token => wanted.provider = true,
+                Long("auth-age") if token => wanted.auth_age = parser.value()?.parse()?,
+                Long("logout") if token => wanted.logout = true,
                 Long("port") if !token => stack.port = port("--port", &parser.value()?)?,
                 Long("panel-port") if !token => {
                     stack.panel_port = port("--panel-port", &parser.value()?)?;
@@ -76,13 +97,14 @@ impl Command {
                 Long("data") if !token => stack.data = Some(parser.value()?.string()?),
                 Long("release") if !token => stack.release = true,
                 Long("concurrency") if !token => stack.concurrency = parser.value()?.parse()?,
+                Long("provider") if !token => stack.provider = true,
                 other => return Err(format!("{}; --help lists the options", other.unexpected()).into()),
             }
         }
-        match (token, user) {
-            (false, _) => Ok(Self::Stack(stack)),
-            (true, Some(user)) => Ok(Self::Token { user, role, sid, expires_in }),
-            (true, None) => Err("token needs --user ID".into()),
+        match token {
+            false => Ok(Self::Stack(stack)),
+            true if wanted.user.is_empty() => Err("token needs --user ID".into()),
+            true => Ok(Self::Token(wanted)),
         }
     }
 }

@@ -9,11 +9,13 @@ mod demo;
 mod engine;
 mod gateway;
 mod panel;
+mod provider;
 mod token;
 mod watch;
 
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chrono::Utc;
 use dynoxide::Database;
@@ -21,13 +23,60 @@ use sessions::config::Config;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use args::{Command, Stack};
+use args::{Command, Stack, Token};
 use engine::{Result, Table};
 use gateway::Cors;
+use provider::Provider;
 use watch::Watch;
 
 /// How long the tokens on the screen are good for, in seconds.
 const TOKEN_LIFETIME: i64 = 12 * 3600;
+
+/// Who issues the tokens.
+#[derive(Clone)]
+enum Issuer {
+    /// A back end, which shares a secret with the service and knows our session's ids.
+    BackEnd,
+    /// An identity provider, which has keys and sessions of its own.
+    Provider(Arc<Provider>),
+}
+
+impl Issuer {
+    fn new(provider: bool) -> Result<Self> {
+        match provider {
+            true => Ok(Self::Provider(Arc::new(Provider::new()?))),
+            false => Ok(Self::BackEnd),
+        }
+    }
+
+    fn issue(&self, wanted: &Token) -> String {
+        match self {
+            Self::BackEnd => token::issue(
+                &wanted.user,
+                wanted.role.as_deref(),
+                wanted.sid.as_deref(),
+                now(),
+                wanted.expires_in,
+            ),
+            Self::Provider(provider) => provider.token(wanted, now()),
+        }
+    }
+
+    /// A token for the screen or the panel. At the provider the user has one session, which the token names.
+    fn token(&self, user: &str, role: Option<&str>) -> String {
+        let sid = matches!(self, Self::Provider(_)).then(|| format!("browser-of-{user}"));
+        let (user, role) = (user.to_owned(), role.map(str::to_owned));
+        self.issue(&Token { user, role, sid, expires_in: TOKEN_LIFETIME, ..Token::default() })
+    }
+
+    /// A back end's secret is in no set.
+    fn key_set(&self) -> String {
+        match self {
+            Self::BackEnd => r#"{"keys":[]}"#.into(),
+            Self::Provider(provider) => provider.key_set(),
+        }
+    }
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -47,9 +96,7 @@ async fn main() -> ExitCode {
 async fn perform(command: Command) -> Result<()> {
     match command {
         Command::Help => print!("{}", args::HELP),
-        Command::Token { user, role, sid, expires_in } => {
-            println!("{}", token::issue(&user, role.as_deref(), sid.as_deref(), now(), expires_in));
-        }
+        Command::Token(wanted) => println!("{}", Issuer::new(wanted.provider)?.issue(&wanted)),
         Command::Stack(stack) => run(stack).await?,
     }
     Ok(())
@@ -74,18 +121,24 @@ async fn serve(stack: Stack) -> Result<()> {
     let cargo_lambda = watch::find_or_install().await?;
     let database = engine::serve(engine, open(stack.data.as_deref())?)?;
     let client = database.client();
-    let environment = environment(&database);
+    let issuer = Issuer::new(stack.provider)?;
+    let environment = environment(&database, &stack);
     let settings = settings(&environment)?;
     if engine::create_table(&client, engine::TABLE).await? {
         let store = database.store(settings.policy);
         demo::fill(&client, engine::TABLE, &store, Utc::now()).await?;
     }
     eprintln!("DynamoDB is on {}; the function is being built", database.endpoint);
+    // The function fetches the provider's keys from the panel's port.
+    tokio::spawn(panel::serve(panel, url(stack.port), issuer.clone()));
     let mut watch = Watch::start(&cargo_lambda, free_port().await?, &stack, &environment)?;
     watch.ready().await?;
     tokio::spawn(gateway::serve(gateway, watch.port(), Cors::from_template()?));
-    tokio::spawn(panel::serve(panel, url(stack.port)));
-    print!("{}", screen(stack.port, stack.panel_port));
+    let (url, panel) = (url(stack.port), url(stack.panel_port));
+    match issuer {
+        Issuer::BackEnd => print!("{}", screen(&url, &panel)),
+        Issuer::Provider(_) => print!("{}", provider_screen(&issuer, &url, &panel)),
+    }
     watch.ended().await
 }
 
@@ -111,8 +164,8 @@ fn open(data: Option<&str>) -> Result<Database> {
 }
 
 /// The function's settings here; everything else may be set from outside.
-fn environment(database: &Table) -> Vec<(&'static str, String)> {
-    vec![
+fn environment(database: &Table, stack: &Stack) -> Vec<(&'static str, String)> {
+    let mut environment = vec![
         ("AWS_ENDPOINT_URL_DYNAMODB", database.endpoint.clone()),
         ("AWS_REGION", database.region.clone()),
         ("AWS_ACCESS_KEY_ID", database.access_key_id.clone()),
@@ -120,7 +173,11 @@ fn environment(database: &Table) -> Vec<(&'static str, String)> {
         ("TABLE_NAME", database.table.clone()),
         ("JWT_SECRET", token::SECRET.into()),
         ("SERVICE_ROLE", "service".into()),
-    ]
+    ];
+    if stack.provider {
+        environment.extend(provider::settings(&url(stack.panel_port)));
+    }
+    environment
 }
 
 /// What the function will read from that environment.
@@ -128,11 +185,6 @@ fn settings(environment: &[(&str, String)]) -> Result<Config> {
     let set =
         |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
     Ok(Config::from_vars(&|name| set(name).or_else(|| std::env::var(name).ok()))?)
-}
-
-/// A token for the screen or the panel.
-fn demo_token(user: &str, role: Option<&str>) -> String {
-    token::issue(user, role, None, now(), TOKEN_LIFETIME)
 }
 
 /// A token of user 74 that carries a session id.
@@ -148,10 +200,10 @@ fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-fn screen(port: u16, panel_port: u16) -> String {
-    let (url, panel) = (url(port), url(panel_port));
-    let (admin, user) = (demo_token("1", Some("admin")), demo_token("74", None));
-    let service = demo_token("backend", Some("service"));
+fn screen(url: &str, panel: &str) -> String {
+    let token = |user, role| Issuer::BackEnd.token(user, role);
+    let (admin, user) = (token("1", Some("admin")), token("74", None));
+    let service = token("backend", Some("service"));
     let (phone, office_pc) = (demo::PHONE, demo::OFFICE_PC);
     let (phone_token, pc_token) = (demo::phone_token(), demo_token_of(office_pc));
     format!(
@@ -188,6 +240,50 @@ its token, which carries no session id; the PC's token carries one.
   curl -X DELETE -H \"Authorization: Bearer $ADMIN\" '{url}/sessions/user/74/session/{office_pc}?reason=sold'
   curl -H \"Authorization: Bearer $PC\" {url}/sessions/current
   curl -X POST -H \"Authorization: Bearer $PC\" {url}/sessions/create
+
+"
+    )
+}
+
+fn provider_screen(issuer: &Issuer, url: &str, panel: &str) -> String {
+    let admin = issuer.token("1", Some("admin"));
+    let phone = |expires_in| {
+        issuer.issue(&Token {
+            user: "74".into(),
+            sid: Some("phone".into()),
+            expires_in,
+            auth_age: 60,
+            ..Token::default()
+        })
+    };
+    let (first, refreshed) = (phone(TOKEN_LIFETIME), phone(TOKEN_LIFETIME + 1));
+    let key_set = provider::KEY_SET_PATH;
+    let token = "cargo run --quiet --example local -- token --provider --user 74 --sid phone";
+    format!(
+        "
+Open {panel} to see it work.
+
+The session service is on {url}; Ctrl-C ends it. It takes tokens of an identity provider, whose keys are on
+{panel}{key_set}. User 1 is the admin. PHONE is the token of a device of user 74, which signed in at the provider a
+minute ago, and REFRESHED is the next one of that sign-in: both have the provider's session \"phone\" as sid.
+
+  ADMIN={admin}
+  PHONE={first}
+  REFRESHED={refreshed}
+
+  # the phone signs in, and its refreshed token is of the same session
+  curl -X POST -H \"Authorization: Bearer $PHONE\" {url}/sessions/create
+  curl -H \"Authorization: Bearer $REFRESHED\" {url}/sessions/current
+  # an admin ends the user's sessions: the refreshed token is out, and told to authenticate again
+  curl -X DELETE -H \"Authorization: Bearer $ADMIN\" '{url}/sessions/user/74?reason=lost+phone'
+  curl -i -H \"Authorization: Bearer $REFRESHED\" {url}/sessions/current
+
+  # the person authenticates again; the provider keeps its sid, and auth_time is new
+  AGAIN=$({token})
+  curl -X POST -H \"Authorization: Bearer $AGAIN\" {url}/sessions/create
+  # the person signs out at the provider, which tells the service
+  curl --data-urlencode \"logout_token=$({token} --logout)\" {url}/sessions/backchannel-logout
+  curl -i -H \"Authorization: Bearer $AGAIN\" {url}/sessions/current
 
 "
     )
