@@ -266,8 +266,8 @@ def check_parameters() -> None:
     """SAM's parser reads the commands of the documentation."""
     read = lambda written: CfnParameterOverridesType().convert(written, None, None)
     text = "".join(open(f"docs/{name}.md").read() for name in ("deploy", "operate")).replace("\\\n", " ")
-    commands = [shlex.split(each) for each in re.findall(r"^ +sam .*--parameter-overrides (.+)$", text, re.MULTILINE)]
-    commands = [[each for each in command if not each.startswith("file://")] for command in commands]
+    commands = [shlex.split(each) for each in re.findall(r"^ *sam .*--parameter-overrides (.+)$", text, re.MULTILINE)]
+    commands = [[each for each in command if "=" in each] for command in commands]
     written = [read(tuple(command)) for command in commands if command]
     for parameters in written:
         assert set(parameters) <= set(TEMPLATE["Parameters"]), parameters
