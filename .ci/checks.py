@@ -4,15 +4,18 @@ version check says of a version whose secret or role is wrong."""
 import datetime
 import email.utils
 import http.server
+import importlib.machinery
 import io
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 import urllib.parse
 import urllib.request
 from contextlib import contextmanager, redirect_stdout
+from types import SimpleNamespace
 
 import cloudformation  # sets the emulator's credentials
 import boto3
@@ -202,6 +205,37 @@ def check_client_credentials() -> None:
     print("in jwks mode the issuer gives the check its token")
 
 
+def check_end_sessions() -> None:
+    """scripts/end-sessions sends a hundred users a request, and those again that a 503 leaves over."""
+    answers = [(503, {"remaining": [7, "x"]}), (429, {"message": "Too Many Requests"}), (200, {}), (200, {})]
+    asked = []
+
+    class Service(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append((self.path, self.headers["Authorization"], body["reason"], body["user_ids"]))
+            status, document = answers[len(asked) - 1]
+            self.send_response_only(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+        log_message = lambda *_: None
+
+    script = importlib.machinery.SourceFileLoader("end_sessions", "scripts/end-sessions").load_module()
+    script.time = SimpleNamespace(sleep=lambda seconds: None)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    users = [str(number) for number in range(101)]
+    with settings(ADMIN="t"), tempfile.NamedTemporaryFile("w") as file, redirect_stdout(io.StringIO()):
+        file.write("\n".join([*users, users[0]]))
+        file.flush()
+        script.main(f"http://127.0.0.1:{server.server_port}", file.name, "why")
+    server.shutdown()
+    assert [each[3] for each in asked] == [users[:100], ["7", "x"], ["7", "x"], users[100:]], asked
+    assert {each[:3] for each in asked} == {("/sessions/end", "Bearer t", "why")}, asked
+    print("the script that ends many users' sessions repeats what is left, and nothing else")
+
+
 with mock_aws():
     check_table_settings()
     check_restored_table()
@@ -210,3 +244,4 @@ with mock_aws():
     check_report()
     check_live_version()
     check_client_credentials()
+    check_end_sessions()
