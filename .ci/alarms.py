@@ -14,7 +14,11 @@ from moto import mock_aws
 
 PARAMETERS = {
     "PanelOrigins": "https://panel.example.com",
-    "JwtSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:panel-a1b2c3",
+    "AuthMode": "jwks",
+    "JwksUrl": "https://issuer.example.com/keys",
+    "JwtIssuer": "https://issuer.example.com",
+    "JwtAudience": "panel",
+    "SessionIdClaim": "session_id",
     "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:on-call",
     "TableKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef",
     "MinimumTraffic": "5",
@@ -95,6 +99,11 @@ def clock_ahead(minute, n):
     minute.put("Sessions", "FutureTokens", n, Function=FUNCTION)
 
 
+def keys_unreachable(minute, n):
+    # One fetch in ten seconds for each process.
+    minute.put("Sessions", "KeysFetchFailed", min(n, 6), Function=FUNCTION)
+
+
 def one_route_fails(minute, n):
     minute.fail(1, "internal_error")
 
@@ -119,6 +128,7 @@ FAULTS = {
     "the provider rotated its keys": (everybody(token_invalid=1), "RefusalsAlarm"),
     "the issuer's clock is ahead": (clock_ahead, "IssuerClockAlarm"),
     "the issuer's clock is behind by a token's life": (everybody(token_expired=1), "IssuerClockAlarm"),
+    "the issuer's keys cannot be fetched": (keys_unreachable, "IssuerKeysAlarm"),
     "all answers are 503": (unavailable, "ApiFailuresAlarm"),
     "every answer takes 5 s": (slow, "SlowAnswersAlarm"),
     "no traffic (DNS, certificate), with the check": (no_traffic, "ServiceCheckAlarm"),

@@ -254,10 +254,16 @@ def check_rules() -> None:
         HS256 | {"DomainName": "sessions.example.com"},
         HS256 | {"ServiceRole": "admin"},
         HS256 | {"ServiceRole": "boss", "AdminRole": "boss"},
+        HS256 | {"ServiceRole": "admin", "ServiceRoleClaim": "role"},
+        HS256 | {"SessionIdClaim": "sid", "ProviderSessionClaim": "sid"},
+        JWKS | {"Jwks": ""},
+        JWKS | {"SessionIdClaim": ""},
     ]
     for parameters in wrong:
         assert cloudformation.failed_rules(TEMPLATE, parameters), f"no rule refuses {parameters}"
-    for parameters in (HS256, JWKS, FULL):
+    provider = {"Jwks": "", "JwksUrl": "https://issuer.example.com/keys", "SessionIdClaim": "", "ProviderSessionClaim": "sid"}
+    one_role = {"ServiceRole": "admin", "ServiceRoleClaim": "scope"}
+    for parameters in (HS256, JWKS, FULL, JWKS | provider, HS256 | one_role):
         assert not cloudformation.failed_rules(TEMPLATE, parameters), parameters
     print(f"the template's rules refuse {len(wrong)} wrong sets of parameters")
 

@@ -2,8 +2,8 @@
 """Checks a deployed service from the outside: scripts/smoke.py URL
 
 It checks that the service refuses requests without a valid token. If it has tokens, it also signs a user in and out.
-With JWT_SECRET it makes the tokens itself. JWT_ISSUER, JWT_AUDIENCE, USER_ID_CLAIM, SESSION_ID_CLAIM, ROLE_CLAIM,
-ADMIN_ROLE and ROLE_SOURCE have the same meaning as for the service. Without the secret it uses tokens of your issuer:
+With JWT_SECRET it makes the tokens itself. JWT_ISSUER, JWT_AUDIENCE, USER_ID_CLAIM, SESSION_ID_CLAIM,
+PROVIDER_SESSION_CLAIM, ROLE_CLAIM, ADMIN_ROLE and ROLE_SOURCE have the same meaning as for the service. Without the secret it uses tokens of your issuer:
 ADMIN_TOKEN and USER_TOKEN. Each run needs a new USER_TOKEN, because the token ends with its session. With CHECK_CLIENT
 (JSON with token_url, client_id, client_secret, scope, audience) it asks the issuer for a token of SERVICE_ROLE.
 
@@ -45,6 +45,8 @@ def token(user, secret=None, **claims):
     for claim, name in (("iss", "JWT_ISSUER"), ("aud", "JWT_AUDIENCE")):
         # The audience may be a list with commas.
         claims |= {claim: setting(name).split(",")[0]} if setting(name) else {}
+    # With the setting, each user's token must name a session of the identity provider.
+    claims |= {setting("PROVIDER_SESSION_CLAIM"): str(uuid.uuid4())} if setting("PROVIDER_SESSION_CLAIM") else {}
     part = lambda raw: base64.urlsafe_b64encode(raw).rstrip(b"=")
     signed = b".".join(part(json.dumps(each).encode()) for each in ({"alg": "HS256", "typ": "JWT"}, claims))
     signature = hmac.digest((secret or setting("JWT_SECRET")).encode(), signed, hashlib.sha256)
