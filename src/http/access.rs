@@ -80,8 +80,8 @@ pub fn check_claims(app: &App, access: Access, caller: &Caller, action: &str) ->
     if access == Access::Service && !is_service {
         return Err(Problem::service_only());
     }
-    let needs_sid = app.require_sid && !is_service && access != Access::NewUser;
-    if needs_sid && caller.sid == Sid::Absent {
+    let needs_session = app.require_sid && !is_service && access != Access::NewUser;
+    if needs_session && caller.sid == Sid::Absent && caller.provider_session.is_none() {
         return Err(Problem::sid_required());
     }
     // With roles in the table, only a read can say who is an admin. The role of a service always comes from the token,

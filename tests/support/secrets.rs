@@ -97,6 +97,10 @@ impl Secrets {
         }
         self.personal.add("note", &note(event["rawQueryString"].as_str().unwrap_or_default()));
         self.add_body_of_service(&body);
+        let payload = payload(token);
+        let provider_session = payload["psid"].as_str().unwrap_or_default();
+        self.secret.add("id of a provider's session", provider_session);
+        self.add_digests(user.as_ref(), "provider", provider_session);
         self.secret.add("idempotency key", header("idempotency-key").unwrap_or_default());
     }
 
@@ -202,10 +206,15 @@ fn note(query: &str) -> String {
     percent_decode_str(&note.replace('+', " ")).decode_utf8_lossy().trim().to_owned()
 }
 
+/// The claims of a token, whether they are true or not.
+fn payload(token: &str) -> Value {
+    let payload = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    serde_json::from_slice(&payload.unwrap_or_default()).unwrap_or_default()
+}
+
 /// Whose event it is, by the claims that the tests use, whether they are true or not.
 fn user(token: &str, event: &Value) -> Option<UserId> {
-    let payload = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let payload = serde_json::from_slice::<Value>(&payload.unwrap_or_default()).unwrap_or_default();
+    let payload = payload(token);
     let claims = [&payload, &event["requestContext"]["authorizer"]["jwt"]["claims"]];
     let ids = claims.into_iter().flat_map(|claims| [&claims["sub"], &claims["id"]]);
     ids.filter_map(|id| id.as_str().map(str::to_owned).or_else(|| id.as_u64().map(|id| id.to_string())))

@@ -205,6 +205,30 @@ async fn a_key_set_may_have_one_bad_key_among_good_ones() {
     }
 }
 
+#[tokio::test]
+async fn the_log_says_why_there_are_no_keys() {
+    let server = KeyServer::start(&[]).await;
+    let token = token_of(&Signer::p256(), Some("a"));
+    let cause = async |settings: &[(&str, &str)]| {
+        let service = Service::with(settings).await;
+        let (log, guard) = Log::start();
+        came_to(&service.get(LIST, &token).await, UNAVAILABLE, "no keys");
+        let mut lines = log.take();
+        drop(guard);
+        lines.retain(|line| line["message"] == "the issuer's keys cannot be fetched");
+        assert_eq!((lines.len(), &lines[0]["level"]), (1, &json!("ERROR")));
+        lines[0]["cause"].as_str().unwrap().to_owned()
+    };
+    let no_key = "the answer is no usable key set: JWKS has no key that verifies ES256, RS256 or EdDSA (Ed25519) signatures";
+    assert_eq!(cause(&server.settings()).await, no_key);
+    server.answer(500, "{}");
+    assert_eq!(cause(&server.settings()).await, "the issuer answered 500 and not 200");
+    let nobody_there = [&[("JWKS_URL", "http://127.0.0.1:9/keys")], &server.settings()[..]].concat();
+    let unreachable = cause(&nobody_there).await;
+    assert!(unreachable.starts_with("the issuer cannot be reached: "), "{unreachable}");
+    assert!(!unreachable.contains("/keys"), "{unreachable}");
+}
+
 /// An authenticator whose requests wait as long for the keys.
 fn authenticator(server: &KeyServer, patience: Duration) -> Authenticator {
     let mut auth = settings(&nowhere(), &server.settings()).auth;
