@@ -8,6 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use crate::openapi::Document;
+use crate::support::key_server::KeyServer;
+use crate::support::keys::Signer;
 use crate::support::log::Log;
 use crate::support::proxy::{Held, Proxy};
 use crate::support::secrets::{Secrets, check_answer, check_line, plant};
@@ -289,10 +291,22 @@ async fn failures(story: &mut Story, service: &Service, proxy: &Proxy) {
     story.goes_on(&strict, &USER, USER.call("GET /sessions/current")).await;
     let edge = Service::on(nowhere(), &[("EDGE_SECRET", EDGE_SECRET), ("EDGE_ONLY", "true")]);
     story.goes_on(&edge, &USER, USER.sign_in().through_edge("a wrong secret of the edge")).await;
+    no_keys(story, service).await;
     let down = Service::on(nowhere(), &[]);
     let routes = ["GET /sessions/user/{user_id}", "DELETE /sessions/user/{user_id}", "POST /sessions/create"];
     for (actor, route) in [&ADMIN, &ADMIN, &USER].into_iter().zip(routes) {
         story.goes_on(&down, actor, actor.call(route)).await;
+    }
+}
+
+/// The issuer's keys do not have the token's, or there are none.
+async fn no_keys(story: &mut Story, service: &Service) {
+    let issuer = Signer::p256();
+    let token = issuer.token(Some("b"), &json!({"sub": USER.id}).to_string());
+    for keys in [vec![issuer.jwk(json!({"kid": "a"}))], vec![]] {
+        let server = KeyServer::start(&keys).await;
+        let service = Service::on(service.database.clone(), &server.settings());
+        story.goes_on(&service, &USER, USER.call("GET /sessions/current").token(&token)).await;
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::support::key_server::KeyServer;
+use crate::support::keys::Signer;
 use crate::support::*;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -262,8 +264,19 @@ async fn written_by_the_routes() -> BTreeSet<Named> {
         }
         written.extend(service.flush_metrics().iter().flat_map(|line| described(line)));
     }
+    written.extend(written_about_the_issuer().await);
     written.extend(Code::ALL.iter().map(|code| named(&format!("Refused.{}", code.as_str()), &["Function"])));
     written
+}
+
+/// The metrics of tokens whose issuer is ahead of its time, or does not publish its keys.
+async fn written_about_the_issuer() -> BTreeSet<Named> {
+    let server = KeyServer::start(&[]).await;
+    let (ahead, without_keys) = (Service::start().await, Service::with(&server.settings()).await);
+    ahead.get("/sessions/current", &token_with("74", json!({"iat": START + 3_600}))).await;
+    without_keys.get("/sessions/current", &Signer::p256().token(None, "{}")).await;
+    let lines = [ahead.flush_metrics(), without_keys.flush_metrics()];
+    lines.iter().flatten().flat_map(|line| described(line)).collect()
 }
 
 /// The metrics of ours that alarms ask for.
