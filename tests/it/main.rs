@@ -15,6 +15,7 @@ mod edge;
 mod events;
 mod faults;
 mod fuzz;
+mod golden;
 mod interleaving;
 mod isolation;
 mod leaks;

@@ -258,12 +258,16 @@ async fn written_by_the_routes() -> BTreeSet<Named> {
     let mut service = Service::start().await;
     let mut written = BTreeSet::new();
     for sample in SAMPLES {
-        let id = service.sign_in("74", sample.route).await.id.to_string();
-        for token in [sample.token(), session_token("74", &id)] {
+        for role in sample.roles {
+            let id = service.sign_in("74", sample.route).await.id.to_string();
+            let token = if *role == Role::User { session_token("74", &id) } else { sample::token_of(*role) };
             sample.call(&id).token(&token).send(&service).await;
         }
         written.extend(service.flush_metrics().iter().flat_map(|line| described(line)));
     }
+    service.pass(TimeDelta::hours(720));
+    service.sign_in("74", "after all others have expired").await;
+    written.extend(service.flush_metrics().iter().flat_map(|line| described(line)));
     written.extend(written_about_the_issuer().await);
     written.extend(Code::ALL.iter().map(|code| named(&format!("Refused.{}", code.as_str()), &["Function"])));
     written

@@ -84,52 +84,42 @@ fn resource_of(resource: &Yaml, actions: &[&str]) -> Option<&'static str> {
 async fn the_role_allows_exactly_the_calls_that_are_made() {
     let database = database().await;
     let proxy = Proxy::before(&database).await;
-    let admin = admin_token();
     // Every route, where it has something to do and where it has not, under every setting that adds a call.
-    for settings in
-        [vec![], vec![("UNKNOWN_USERS", "not_found")], vec![("ROLE_SOURCE", "table"), ("MAX_SESSIONS", "1")]]
-    {
+    let settings =
+        [vec![], vec![("UNKNOWN_USERS", "not_found")], vec![("ROLE_SOURCE", "table"), ("MAX_SESSIONS", "1")]];
+    for settings in settings {
         let mut service = Service::on(proxy.database.clone(), &settings);
-        service.post("/sessions/create", &device_token("74"), json!({"device_fingerprint": "a"})).await;
-        service.pass(TimeDelta::hours(1));
-        let created =
-            service.post("/sessions/create", &device_token("74"), json!({"device_fingerprint": "b"})).await;
-        let own = created.id();
-        let user = token::token("74", None, Some(&own), START + 100_000);
-        service.pass(TimeDelta::hours(1));
-        service.post("/sessions/update-activity", &user, json!({})).await;
-        for target in ["current", "my-sessions", "my-sessions?include_inactive=true", "active-devices-count"]
+        for (sample, role) in
+            SAMPLES.iter().flat_map(|sample| sample.roles.iter().map(move |role| (sample, role)))
         {
-            service.get(&format!("/sessions/{target}"), &user).await;
+            service.sign_in("74", "first").await;
+            let id = service.sign_in("74", sample.route).await.id.to_string();
+            service.pass(TimeDelta::hours(1));
+            let token = if *role == Role::User { session_token("74", &id) } else { sample::token_of(*role) };
+            for session in [&*id, NEVER] {
+                let call = sample.call(session).token(&token).header("idempotency-key", sample.route);
+                call.send(&service).await;
+            }
         }
-        service.get(&format!("/sessions/session/{own}"), &user).await;
-        for query in ["", "?include_inactive=true"] {
-            service.get(&format!("/sessions/user/74{query}"), &admin).await;
-        }
-        for target in [
-            "/sessions/user/74?dry_run=true",
-            "/sessions/user/75/session/01900000-0000-7000-8000-000000000000",
-        ] {
-            service.delete(target, &admin).await;
-        }
-        let back_end = service_token();
-        let signed_in = Call::of("POST /sessions/user/{user_id}")
-            .token(&back_end)
-            .header("idempotency-key", &format!("{settings:?}"));
-        let opened = signed_in.body("{}").send(&service).await.id();
-        service.pass(TimeDelta::hours(1));
-        service.post(&format!("/sessions/user/74/session/{opened}/activity"), &back_end, json!({})).await;
-        service.get(&format!("/sessions/user/74/session/{opened}"), &admin).await;
-        service.get("/sessions/summary?user_id=74&user_id=75", &admin).await;
-        service.get("/sessions?browser=firefox", &admin).await.ok();
-        service.post("/sessions/end", &admin, json!({"user_ids": [75]})).await;
         // The newest session ends alone, so that the next end-all checks that it has.
-        service.delete(&format!("/sessions/user/74/session/{opened}"), &admin).await;
-        service.delete("/sessions/logout-all?exclude_current=true", &user).await;
-        service.delete(&format!("/sessions/session/{own}"), &user).await;
-        service.delete("/sessions/logout", &user).await;
-        service.delete(&format!("/sessions/user/74/session/{own}"), &admin).await;
-        service.delete("/sessions/user/74", &admin).await;
+        let newest = service.sign_in("74", "newest").await.id.to_string();
+        service.delete(&format!("/sessions/user/74/session/{newest}"), &admin_token()).await;
+        for target in ["/sessions/user/74?dry_run=true", "/sessions/user/74"] {
+            service.delete(target, &admin_token()).await;
+        }
+        let lists = ["/sessions/user/74?include_inactive=true", "/sessions/user/75"];
+        for target in lists {
+            service.get(target, &admin_token()).await;
+        }
+        let token = device_token("74");
+        let kept = service.post("/sessions/create", &token, json!({})).await.id();
+        service.get("/sessions/my-sessions?include_inactive=true", &token).await;
+        service.delete("/sessions/logout-all?exclude_current=true", &session_token("74", &kept)).await;
+        Call::of("DELETE /sessions/logout")
+            .token(&device_token("74"))
+            .header("x-session-id", &kept)
+            .send(&service)
+            .await;
     }
     let needed: BTreeSet<_> = proxy.take().iter().flat_map(needed).collect();
     assert_eq!(needed, given());

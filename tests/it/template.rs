@@ -44,6 +44,14 @@ fn the_function_can_start_with_the_environment_it_gets() {
         default(name).or_else(|| lambda(name))
     };
     let from_template = sessions::config::Config::from_vars(&variable).unwrap();
+    // Some are read in one mode only.
+    let jwks = keys::set(&[]);
+    let jwks = keys::settings(&jwks);
+    let in_the_other_mode = |name: &str| {
+        let default = variable(name);
+        jwks.iter().find(|(each, _)| *each == name).map(|(_, value)| (*value).into()).or(default)
+    };
+    let _keyless = sessions::config::Config::from_vars(&in_the_other_mode);
     let on_its_own = settings(&nowhere(), &[]);
     assert_eq!(from_template.policy, on_its_own.policy, "the defaults of both are the same");
     let given: BTreeSet<_> = variables.keys().map(|name| name.as_str().unwrap().to_owned()).collect();
