@@ -97,7 +97,10 @@ async fn the_role_allows_exactly_the_calls_that_are_made() {
             service.pass(TimeDelta::hours(1));
             let token = if *role == Role::User { session_token("74", &id) } else { sample::token_of(*role) };
             for session in [&*id, NEVER] {
-                let call = sample.call(session).token(&token).header("idempotency-key", sample.route);
+                let call = sample
+                    .call(session)
+                    .token(&token)
+                    .header("idempotency-key", &format!("key of {settings:?}"));
                 call.send(&service).await;
             }
         }
