@@ -27,7 +27,7 @@ impl Cors {
     /// Reads them from template.yaml.
     pub fn from_template() -> Result<Self> {
         let template: Value = serde_norway::from_str(include_str!("../../template.yaml"))?;
-        let cors = &template["Resources"]["Api"]["Properties"]["CorsConfiguration"];
+        let cors = &template["Resources"]["Api"]["Properties"]["CorsConfiguration"]["Fn::If"][1];
         let joined = |name| {
             let words: Vec<_> = list(cors, name)?.iter().filter_map(Value::as_str).collect();
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(words.join(","))

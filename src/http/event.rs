@@ -14,6 +14,7 @@ use lambda_http::{Body, Context, Request, RequestExt, Response};
 use lambda_runtime::LambdaEvent;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::app::App;
@@ -34,15 +35,16 @@ pub enum Event {
 
 /// The fields that tell one kind of event from another. No client can set them.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 struct EventFields {
     #[serde(rename = "type")]
     kind: Option<IgnoredAny>,
     route_arn: Option<IgnoredAny>,
     method_arn: Option<IgnoredAny>,
-    /// Only requests with payload format 1.0 have it at the top level:
+    /// Requests with payload format 1.0 have it at the top level, and those of `cargo lambda watch`, which are of 2.0:
     /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
     http_method: Option<IgnoredAny>,
+    version: Value,
 }
 
 /// What a request with payload format 1.0 is answered.
@@ -68,7 +70,7 @@ impl<'de> Deserialize<'de> for Event {
         if fields.is_for_authorizer() {
             return Ok(Self::Authorizer(raw));
         }
-        if fields.http_method.is_some() {
+        if fields.http_method.is_some() && fields.version != "2.0" {
             return Ok(Self::OldFormat);
         }
         Ok(Self::Request(serde_json::from_str(raw.get()).ok()))

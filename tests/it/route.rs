@@ -131,3 +131,10 @@ async fn an_event_of_a_rest_api_learns_which_integration_is_needed() {
         assert!(detail.contains("HTTP API") && detail.contains("format 2.0"), "{detail}");
     }
 }
+
+#[tokio::test]
+async fn cargo_lambda_watch_names_the_method_twice() {
+    let service = Service::start().await;
+    let call = list("$default", "$default", "/sessions/user/74", json!({})).with("/httpMethod", json!("GET"));
+    call.token(&admin_token()).send(&service).await.ok();
+}
