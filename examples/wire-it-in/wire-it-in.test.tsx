@@ -251,6 +251,7 @@ const session = (user: number, device: string): Session => ({
   browser: "Safari",
   os: "iOS",
   ip_address: "203.0.113.9",
+  location: null,
   signed_in_ip: "203.0.113.9",
   created_at: "2026-11-01T10:00:00Z",
   last_activity: "2026-11-01T10:00:00Z",

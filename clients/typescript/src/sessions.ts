@@ -1,6 +1,6 @@
 /** Every call that a front end makes. */
 
-import type { components } from "./openapi.js";
+import type { components, operations } from "./openapi.js";
 import { isProblem, SessionsProblem } from "./problem.js";
 import { requester, type CallOptions, type Content, type Options } from "./request.js";
 
@@ -18,13 +18,16 @@ export type Device = Schemas["SignIn"];
 export type Summary = Schemas["Summary"];
 export type EndedUser = Schemas["EndedUser"];
 
-/** A page of a history, and where the next one begins; undefined on the last page. */
+/** Which sessions of all users are searched. The filters hold together. */
+export type Filter = Omit<NonNullable<operations["searchSessions"]["parameters"]["query"]>, "cursor" | "limit">;
+
+/** A page of a list, and where the next one begins; undefined on the last page. */
 export interface Page<S> {
   sessions: S[];
   next: string | undefined;
 }
 
-/** Which page. Pages have 50 sessions if no limit is given, and 100 at most. */
+/** Which page. Pages have 50 sessions if no limit is given. */
 export interface PageOptions extends CallOptions {
   cursor?: string | undefined;
   limit?: number | undefined;
@@ -41,6 +44,8 @@ export interface Ended<S> {
   alreadyEnded: boolean;
 }
 
+/** Ended sessions too. */
+const HISTORY = { include_inactive: true };
 /** The most users in one summary. */
 const SUMMARY_MAX = 50;
 /** The most users whose sessions one request ends. */
@@ -60,15 +65,16 @@ export function sessionsClient(options: Options) {
     return (await request<T>(method, path, content, call)).data;
   }
 
-  async function page<S>(path: string, { cursor, limit, ...call }: PageOptions): Promise<Page<S>> {
-    const answer = await request<S[]>("GET", path, { query: { include_inactive: true, cursor, limit } }, call);
+  async function page<S>(path: string, which: Content["query"], options: PageOptions): Promise<Page<S>> {
+    const { cursor, limit, ...call } = options;
+    const answer = await request<S[]>("GET", path, { query: { ...which, cursor, limit } }, call);
     return { sessions: answer.data, next: answer.next };
   }
 
-  async function* walk<S>(path: string, call: PageOptions): AsyncGenerator<S, void, void> {
+  async function* walk<S>(path: string, which: Content["query"], call: PageOptions): AsyncGenerator<S, void, void> {
     let { cursor } = call;
     do {
-      const { sessions, next } = await page<S>(path, { ...call, cursor });
+      const { sessions, next } = await page<S>(path, which, { ...call, cursor });
       yield* sessions;
       cursor = next;
     } while (cursor !== undefined);
@@ -90,10 +96,19 @@ export function sessionsClient(options: Options) {
     list: (user: UserId, call: CallOptions = {}) => data<Session[]>("GET", userPath(user), {}, call),
 
     /** A page of the live and ended sessions of a user, the newest sign-in first. */
-    historyPage: (user: UserId, call: PageOptions = {}) => page<Session>(userPath(user), call),
+    historyPage: (user: UserId, call: PageOptions = {}) => page<Session>(userPath(user), HISTORY, call),
 
     /** The live and ended sessions of a user, one after the other. Pages are asked for as they are needed. */
-    history: (user: UserId, call: PageOptions = {}) => walk<Session>(userPath(user), call),
+    history: (user: UserId, call: PageOptions = {}) => walk<Session>(userPath(user), HISTORY, call),
+
+    /**
+     * A page of the live sessions of all users, the newest sign-in first. It may be short or empty and still have a next
+     * one.
+     */
+    searchPage: (filter: Filter = {}, call: PageOptions = {}) => page<Session>("/sessions", filter, call),
+
+    /** The live sessions of all users, one after the other. */
+    search: (filter: Filter = {}, call: PageOptions = {}) => walk<Session>("/sessions", filter, call),
 
     /** One session, live or ended. */
     get: (user: UserId, session: string, call: CallOptions = {}) => data<Session>("GET", sessionPath(user, session), {}, call),
@@ -167,10 +182,10 @@ export function sessionsClient(options: Options) {
     list: (call: CallOptions = {}) => data<OwnSession[]>("GET", "/sessions/my-sessions", {}, call),
 
     /** A page of the caller's live and ended sessions. */
-    historyPage: (call: PageOptions = {}) => page<OwnSession>("/sessions/my-sessions", call),
+    historyPage: (call: PageOptions = {}) => page<OwnSession>("/sessions/my-sessions", HISTORY, call),
 
     /** The caller's live and ended sessions, one after the other. */
-    history: (call: PageOptions = {}) => walk<OwnSession>("/sessions/my-sessions", call),
+    history: (call: PageOptions = {}) => walk<OwnSession>("/sessions/my-sessions", HISTORY, call),
 
     /** The session of this device. Fails with `no_current_session` while it has none: `create` opens one. */
     current: (call: CallOptions = {}) => data<CurrentSession>("GET", "/sessions/current", {}, call),

@@ -34,6 +34,17 @@ test("a history comes in pages, and one after the other", async () => {
   assert.deepEqual(ids, [[second.id, true], [first.id, false]]);
 });
 
+test("the sessions of all users are searched", async () => {
+  const device = { device_fingerprint: "search", device_name: "Search on TempleOS", browser: "Searcher" };
+  const found = await clientOf(frontEnd(token("412"))).own.create(device);
+  const filter = { browser: "Searcher", ip_address: "127.0.0.1" };
+  assert.deepEqual((await admin().searchPage(filter)).sessions.map(({ id }) => id), [found.id]);
+  const ids = [];
+  for await (const { id } of admin().search(filter, { limit: 1 })) ids.push(id);
+  assert.deepEqual(ids, [found.id]);
+  assert.equal((await problem(clientOf(frontEnd(token("413"))).admin.searchPage())).code, "admin_only");
+});
+
 test("some and all are ended, after a look", async () => {
   const [one, two] = [await signIn("403"), await signIn("403")];
   await signIn("403");
