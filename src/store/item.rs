@@ -8,10 +8,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 
+use super::binding::Binding;
 use super::error::StoreError;
 use crate::session::{
-    Device, DeviceIdentity, DeviceType, Digest, EndReason, LATEST_SECOND, Location, Note, Policy, Session,
-    SessionId, Termination, Timestamp, UserId, later,
+    Device, DeviceIdentity, DeviceType, Digest, EndReason, LATEST_SECOND, Location, Note, Policy,
+    ProviderSession, Session, SessionId, Termination, Timestamp, UserId, later,
 };
 use attribute::*;
 
@@ -46,6 +47,7 @@ pub(super) mod attribute {
     pub const VERSION: &str = "version";
     pub const NOT_BEFORE: &str = "not_before";
     pub const NEWEST: &str = "newest";
+    pub const AUTH_TIME: &str = "auth_time";
     pub const ROLE: &str = "role";
     pub const SESSION: &str = "session";
 }
@@ -118,6 +120,20 @@ pub(super) fn binding(user: &UserId, sk: &str, session: SessionId, ttl: i64) -> 
     item
 }
 
+/// The sort key of the item that tells the session of a session of the identity provider.
+pub(super) fn provider_sk(session: &ProviderSession) -> String {
+    format!("provider#{}", URL_SAFE_NO_PAD.encode(session.digest().as_bytes()))
+}
+
+/// The item of a session of the identity provider. It has no `ttl`: providers refresh for years.
+pub(super) fn provider_binding(user: &UserId, session: &ProviderSession, binding: &Binding) -> Item {
+    let mut item = key(user, provider_sk(session));
+    item.extend(binding.session.map(|id| (SESSION.into(), text(id))));
+    item.extend(binding.not_before.map(|second| (NOT_BEFORE.into(), number(second))));
+    item.extend(binding.auth_time.map(|second| (AUTH_TIME.into(), number(second))));
+    item
+}
+
 pub(super) fn key(user: &UserId, sk: impl ToString) -> Item {
     Item::from([(USER_ID.into(), text(user)), (SK.into(), text(sk))])
 }
@@ -185,9 +201,23 @@ impl Reader<'_> {
     }
 
     fn not_before(&self) -> Result<Option<i64>, StoreError> {
-        let Some(value) = self.0.get(NOT_BEFORE) else { return Ok(None) };
+        self.optional_seconds(NOT_BEFORE)
+    }
+
+    fn optional_seconds(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
         let seconds = value.as_n().ok().and_then(|number| number.parse().ok());
-        seconds.map(Some).ok_or_else(|| self.corrupt(NOT_BEFORE))
+        seconds.map(Some).ok_or_else(|| self.corrupt(name))
+    }
+
+    /// What is known of a session of the identity provider.
+    pub(super) fn provider_binding(&self) -> Result<Binding, StoreError> {
+        let session = self.optional_text(SESSION).map(SessionId::parse).transpose();
+        Ok(Binding {
+            session: session.map_err(|_| self.corrupt(SESSION))?,
+            not_before: self.not_before()?,
+            auth_time: self.optional_seconds(AUTH_TIME)?,
+        })
     }
 
     /// When the record may be deleted, in seconds since 1970.

@@ -3,8 +3,10 @@
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::backoff::Backoff;
+use super::binding::BindingKey;
+use super::token::CallerSessions;
 use super::{EndedSession, SessionStore, StoreError, TokenSession};
-use crate::session::{Clock, Session, SessionId, SignInKey, Termination, Token, UserId};
+use crate::session::{Clock, Session, SessionId, Termination, Token, UserId};
 
 impl SessionStore {
     /// Ends the session that the request of an unbound token comes from, and binds the token to it in the same
@@ -23,17 +25,18 @@ impl SessionStore {
     ) -> Result<Option<EndedSession>, StoreError> {
         let mut backoff = Backoff::start(self.timeouts.chain);
         loop {
-            let Some(session) = self.session(user, id).await? else { return Ok(None) };
-            if let Some(ended) = self.try_end_and_bind(session, token, termination).await? {
-                return Ok(Some(ended));
-            }
-            backoff.check()?;
-            backoff.wait().await;
-            match self.caller_sessions(user, token, clock.now()).await?.token {
+            let caller = self.caller_sessions(user, token, clock.now()).await?;
+            match caller.token {
                 TokenSession::Unbound => {}
                 TokenSession::Live(own) => return self.end(user, own, termination).await,
                 TokenSession::Ended => return Ok(None),
             }
+            let Some(session) = self.session(user, id).await? else { return Ok(None) };
+            if let Some(ended) = self.try_end_and_bind(session, token, &caller, termination).await? {
+                return Ok(Some(ended));
+            }
+            backoff.check()?;
+            backoff.wait().await;
         }
     }
 
@@ -43,12 +46,14 @@ impl SessionStore {
         &self,
         session: Session,
         token: &Token,
+        caller: &CallerSessions,
         termination: &Termination,
     ) -> Result<Option<EndedSession>, StoreError> {
         let user = session.user_id.clone();
-        let binding = self.put_binding(&user, &SignInKey::Token(*token), session.id, termination.at)?;
-        let mut actions: Vec<_> =
-            binding.into_iter().map(|put| TransactWriteItem::builder().put(put).build()).collect();
+        let binding = BindingKey::of_token(token)
+            .map(|key| self.put_binding(&user, &key, session.id, &caller.seen, termination.at));
+        let binding = binding.transpose()?.into_iter();
+        let mut actions: Vec<_> = binding.map(|put| TransactWriteItem::builder().put(put).build()).collect();
         let receipt = self.receipt_of(&session, termination);
         let is_open = session.terminated.is_none();
         if is_open {

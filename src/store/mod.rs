@@ -11,12 +11,14 @@
 
 mod activity;
 mod backoff;
+mod binding;
 pub mod client;
 mod end;
 mod error;
 mod expression;
 mod item;
 mod logout;
+mod provider;
 mod search;
 mod settings;
 mod sign_in;

@@ -1,7 +1,8 @@
 //! Signing in.
 
 use super::backoff::Backoff;
-use super::token::TokenSession;
+use super::binding::BindingKey;
+use super::token::{CallerSessions, TokenSession};
 use super::transaction::{Changes, TRANSACTION_MAX};
 use super::{SessionStore, StoreError, UserSessions};
 use crate::session::{
@@ -64,9 +65,7 @@ impl SessionStore {
                     let session = self.use_again(&seen.sessions, id, new, clock).await?;
                     return Ok(session.map(|session| SignedIn { session, refreshed: true, evicted }));
                 }
-                TokenSession::Unbound => {
-                    self.open_or_refresh(new, &seen.sessions, &mut evicted, clock).await?
-                }
+                TokenSession::Unbound => self.open_or_refresh(new, &seen, &mut evicted, clock).await?,
             };
             if let Some((session, refreshed)) = signed_in {
                 return Ok(Some(SignedIn { session, refreshed, evicted }));
@@ -97,11 +96,12 @@ impl SessionStore {
     async fn open_or_refresh(
         &self,
         new: &NewSession,
-        seen: &UserSessions,
+        caller: &CallerSessions,
         evicted: &mut Vec<SessionId>,
         clock: Clock,
     ) -> Result<Option<(Session, bool)>, StoreError> {
         let (now, lands_by) = (clock.arrived_at(), self.lands_by(clock));
+        let seen = &caller.sessions;
         let mut plan = SignInPlan::new(&new.actor, &new.identity, &seen.open, now, lands_by, &self.policy);
         let fits = plan.endings.len() <= ENDINGS_MAX;
         plan.endings.truncate(ENDINGS_MAX);
@@ -109,7 +109,9 @@ impl SessionStore {
         let mut changes = Changes { endings: &plan.endings, ..Changes::default() };
         if fits {
             changes.session = Some(self.put_session(&session, plan.refresh)?);
-            changes.binding = self.put_binding(&new.user_id, &new.key, session.id, now)?;
+            let binding = BindingKey::of_sign_in(&new.key, now)
+                .map(|key| self.put_binding(&new.user_id, &key, session.id, &caller.seen, now));
+            changes.binding = binding.transpose()?;
         }
         let written = self.commit(&new.user_id, seen, changes).await;
         let written = written.inspect_err(|error| {

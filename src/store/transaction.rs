@@ -15,23 +15,13 @@ use super::item::attribute::{
     END_NOTE, END_REASON, ENDED_AT, ENDED_BY, LAST_ACTIVITY, LIVE_SK, NEWEST, NOT_BEFORE, SHARD, SK, TTL,
     VERSION,
 };
-use super::item::{
-    Item, PROFILE, Reader, binding, encode, idempotency_sk, key, number, session_sk, text, time, token_sk,
-    ttl,
-};
+use super::item::{Item, PROFILE, Reader, encode, key, number, session_sk, text, time, ttl};
 use super::{SessionStore, StoreError, UserSessions};
-use crate::session::{EndReason, Session, SessionId, SignInKey, Termination, Timestamp, UserId};
+use crate::session::{EndReason, Session, SessionId, Termination, UserId};
 
 /// The highest number of actions in a transaction:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
 pub(super) const TRANSACTION_MAX: usize = 100;
-
-/// How long the record of a bound token is kept after the token has expired, in seconds. A day covers every difference
-/// of clocks.
-const BINDING_GRACE: i64 = 24 * 3600;
-
-/// How long a repeat of a service's sign-in finds the session of the first, in seconds.
-const IDEMPOTENCY_PERIOD: i64 = 24 * 3600;
 
 /// What a transaction writes besides the version.
 #[derive(Default)]
@@ -234,23 +224,6 @@ impl SessionStore {
             .map_err(|error| StoreError::Refused { operation: "ConditionCheck", source: error.into() })
     }
 
-    /// Binds a token or an idempotency key to a session, unless it is bound already.
-    pub(super) fn put_binding(
-        &self,
-        user: &UserId,
-        key: &SignInKey,
-        session: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Put>, StoreError> {
-        let (sk, ttl) = match key {
-            SignInKey::Token(token) => (token_sk(&token.digest), token.expires_at + BINDING_GRACE),
-            SignInKey::Idempotency(digest) => (idempotency_sk(digest), now.timestamp() + IDEMPOTENCY_PERIOD),
-            SignInKey::Nothing => return Ok(None),
-        };
-        let unbound = Expression::default().if_missing_or_compares(SK, TTL, "<=", number(now.timestamp()));
-        self.put(binding(user, &sk, session, ttl), &unbound).map(Some)
-    }
-
     /// Writes a new session, or one that has not changed since it was `seen`.
     pub(super) fn put_session(
         &self,
@@ -268,7 +241,7 @@ impl SessionStore {
         Ok(NewItem { id: session.id, put: self.put(encode(session, &self.policy), &condition)? })
     }
 
-    fn put(&self, item: Item, condition: &Expression) -> Result<Put, StoreError> {
+    pub(super) fn put(&self, item: Item, condition: &Expression) -> Result<Put, StoreError> {
         Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))

@@ -1,0 +1,48 @@
+//! Signing out at the identity provider: its session ends here too, also when it was never seen here.
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+
+use super::backoff::Backoff;
+use super::binding::{Binding, BindingKey};
+use super::{EndedSession, SessionStore, StoreError};
+use crate::session::{Clock, ProviderSession, Termination, UserId};
+
+impl SessionStore {
+    /// Ends the session of a session of the provider that was signed out there in the second `at`, and refuses every token
+    /// of it for which the user signed in until then, also those that were never seen here. A session for which the user
+    /// signed in later stays. Returns `None` when there was no session to end.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the write may have happened if it is [`StoreError::Unavailable`].
+    pub async fn end_provider_session(
+        &self,
+        user: &UserId,
+        provider: &ProviderSession,
+        at: i64,
+        termination: &Termination,
+        clock: Clock,
+    ) -> Result<Option<EndedSession>, StoreError> {
+        let key = BindingKey::Provider { session: *provider, auth_time: None };
+        let mut backoff = Backoff::start(self.timeouts.chain);
+        loop {
+            let now = clock.now();
+            let seen = self.binding(user, &key, now).await?;
+            let (seen, record) = self.confirmed_binding(user, &key, seen.session, now).await?;
+            let is_newer = seen.auth_time.is_some_and(|auth_time| auth_time > at);
+            let live = record.filter(|session| session.is_live_at(now, &self.policy) && !is_newer);
+            if let Some(session) = live {
+                return self.end(user, session.id, termination).await;
+            }
+            if seen.not_before >= Some(at) || is_newer {
+                return Ok(None);
+            }
+            let tombstone = Binding { not_before: Some(at), ..seen };
+            let put = self.put_provider_binding(user, provider, &tombstone, &seen)?;
+            if self.transact(vec![TransactWriteItem::builder().put(put).build()]).await? {
+                return Ok(None);
+            }
+            backoff.wait().await;
+            backoff.check()?;
+        }
+    }
+}
