@@ -8,7 +8,7 @@ use lambda_http::http::Method;
 use super::access::Access;
 use super::answer::Answer;
 use super::app::App;
-use super::handlers::{admin, bulk, me, search, service};
+use super::handlers::{admin, end, me, search, service, summary};
 use super::problem::Problem;
 use super::request::RequestContext;
 
@@ -57,8 +57,8 @@ endpoints! {
     GET "/sessions/user/{user_id}/session/{session_id}", AdminOrService => admin::user_session;
     DELETE "/sessions/user/{user_id}/session/{session_id}", AdminOrService => admin::end_user_session;
     POST "/sessions/user/{user_id}/session/{session_id}/activity", Service => service::record_user_activity;
-    GET "/sessions/summary", AdminOrService => bulk::summary;
-    POST "/sessions/end", AdminOrService => bulk::end_sessions_of_users;
+    GET "/sessions/summary", AdminOrService => summary::summary;
+    POST "/sessions/end", AdminOrService => end::end_many;
     POST "/sessions/create", NewUser => me::sign_in;
     GET "/sessions/current", User => me::current_session;
     GET "/sessions/my-sessions", User => me::my_sessions;

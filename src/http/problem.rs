@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::edge::AroundEdge;
 use super::response::respond;
-use super::views::EndedUser;
+use super::views::{EndedUser, NamedSession, SessionOutcome};
 use crate::auth::AuthError;
 use crate::session::UserId;
 use crate::store::StoreError;
@@ -143,13 +143,24 @@ pub struct Problem {
     partly_ended: Option<Box<PartlyEnded>>,
 }
 
-/// What a request for many users did before it failed.
+/// What a request for many users or sessions did before it failed: what has ended, and what may still be live.
 #[derive(Debug, Serialize)]
-pub struct PartlyEnded {
-    /// The users whose sessions have ended.
-    pub ended: Vec<EndedUser>,
-    /// The users whose sessions may still be live.
-    pub remaining: Vec<UserId>,
+#[serde(untagged)]
+pub enum PartlyEnded {
+    /// All sessions of users.
+    Users {
+        /// The users whose sessions have ended.
+        ended: Vec<EndedUser>,
+        /// The users whose sessions may still be live.
+        remaining: Vec<UserId>,
+    },
+    /// Single sessions.
+    Sessions {
+        /// The sessions that are over.
+        ended: Vec<SessionOutcome>,
+        /// The sessions that may still be live.
+        remaining: Vec<NamedSession>,
+    },
 }
 
 impl Problem {

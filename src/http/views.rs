@@ -150,6 +150,59 @@ pub struct EndedUser {
     pub revoked: usize,
 }
 
+/// A session of a user.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct NamedSession {
+    pub user_id: UserId,
+    pub session_id: SessionId,
+}
+
+/// What a request to end many sessions did, or would do, to one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Fate {
+    Ended,
+    WouldEnd,
+    AlreadyEnded,
+    NotFound,
+}
+
+/// What came of one of many sessions, with its receipt if it is over.
+#[derive(Debug, Serialize)]
+pub struct SessionOutcome {
+    #[serde(flatten)]
+    session: NamedSession,
+    outcome: Fate,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    receipt: Option<Receipt>,
+}
+
+impl SessionOutcome {
+    pub fn ended(session: NamedSession, receipt: Termination) -> Self {
+        Self { outcome: Fate::Ended, ..Self::already_ended(session, receipt) }
+    }
+
+    /// It was over before, and keeps its first receipt.
+    pub fn already_ended(session: NamedSession, receipt: Termination) -> Self {
+        let receipt = Receipt::new(receipt, &session.user_id, Audience::Staff);
+        Self { session, outcome: Fate::AlreadyEnded, receipt: Some(receipt) }
+    }
+
+    pub fn would_end(session: NamedSession) -> Self {
+        Self { session, outcome: Fate::WouldEnd, receipt: None }
+    }
+
+    /// The user has no session with this id.
+    pub fn not_found(session: NamedSession) -> Self {
+        Self { session, outcome: Fate::NotFound, receipt: None }
+    }
+
+    /// Whether this request ended it, or would end it.
+    pub fn is_of_this_request(&self) -> bool {
+        matches!(self.outcome, Fate::Ended | Fate::WouldEnd)
+    }
+}
+
 /// "1 session", "2 sessions"
 pub fn count(sessions: usize) -> String {
     if sessions == 1 { "1 session".into() } else { format!("{sessions} sessions") }

@@ -44,9 +44,25 @@ impl SessionStore {
         id: SessionId,
         termination: &Termination,
     ) -> Result<Option<EndedSession>, StoreError> {
-        let mut backoff = Backoff::start(self.timeouts.chain);
+        self.end_until(Instant::now() + self.timeouts.chain, user, id, termination).await
+    }
+
+    /// The same, but no call starts after `deadline`, the first one included.
+    ///
+    /// # Errors
+    /// [`StoreError`], as above.
+    pub async fn end_until(
+        &self,
+        deadline: Instant,
+        user: &UserId,
+        id: SessionId,
+        termination: &Termination,
+    ) -> Result<Option<EndedSession>, StoreError> {
+        let mut backoff = Backoff::until(deadline);
+        backoff.check()?;
         let mut receipt = termination.clone();
-        let mut outcome = self.write_receipt(user, id, &receipt, self.live_session_update(&receipt)).await?;
+        let update = self.live_session_update(&receipt);
+        let mut outcome = self.write_receipt(deadline, user, id, &receipt, update).await?;
         // A session that has expired by the clock gets the receipt `expired`. It is written too, because an activity that
         // is being written could make the session live again.
         while let Outcome::Refused(open) = &outcome
@@ -55,7 +71,7 @@ impl SessionStore {
             backoff.check()?;
             receipt = self.receipt_of(open, termination);
             let update = self.unchanged_session_update(open, &receipt);
-            outcome = self.write_receipt(user, id, &receipt, update).await?;
+            outcome = self.write_receipt(deadline, user, id, &receipt, update).await?;
             if matches!(outcome, Outcome::Refused(_)) {
                 backoff.wait().await;
             }
@@ -75,12 +91,13 @@ impl SessionStore {
 
     async fn write_receipt(
         &self,
+        deadline: Instant,
         user: &UserId,
         id: SessionId,
         receipt: &Termination,
         update: Expression,
     ) -> Result<Outcome, StoreError> {
-        let outcome = self.update(key(user, session_sk(id)), update).await;
+        let outcome = self.update(deadline, key(user, session_sk(id)), update).await;
         outcome.inspect_err(|error| self.audit_unconfirmed(user, id, receipt, error))
     }
 

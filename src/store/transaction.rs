@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::types::{
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
+use tokio::time::Instant;
+
 use super::backoff::Backoff;
 use super::expression::Expression;
 use super::item::attribute::{
@@ -66,9 +68,14 @@ pub(super) enum Outcome {
 }
 
 impl SessionStore {
-    /// Makes one conditional write of a session. Waits while a transaction holds the item.
-    pub(super) async fn update(&self, key: Item, update: Expression) -> Result<Outcome, StoreError> {
-        let mut backoff = Backoff::start(self.timeouts.chain);
+    /// Makes one conditional write of a session. Waits, until `deadline`, while a transaction holds the item.
+    pub(super) async fn update(
+        &self,
+        deadline: Instant,
+        key: Item,
+        update: Expression,
+    ) -> Result<Outcome, StoreError> {
+        let mut backoff = Backoff::until(deadline);
         loop {
             if let Some(outcome) = self.try_update(&key, &update).await? {
                 return Ok(outcome);

@@ -1,4 +1,4 @@
-//! Many users at once: how many sessions they have, and the end of all of them.
+//! Many users at once: how many sessions they have, the end of all of them, and of single ones.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -13,6 +13,9 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sessions::store::Timeouts;
 use tokio::time::advance;
+
+/// A session that nobody has.
+const GONE: &str = "01900000-0000-7000-8000-000000000000";
 
 async fn end(service: &Service, token: &str, body: Value) -> Reply {
     service.post("/sessions/end", token, body).await
@@ -168,7 +171,21 @@ async fn a_wrong_request_ends_nothing() {
         json!({"user_ids": [74], "reason": 1}),
         json!({"user_ids": [74], "Reason": "x"}),
         json!({"userIds": [74]}),
+        json!({"user_ids": [74], "sessions": null}),
+        json!({"user_ids": null, "sessions": [{"user_id": 75, "session_id": GONE}]}),
+        json!({"user_ids": [74], "sessions": [{"user_id": 75, "session_id": GONE}]}),
+        json!({"sessions": []}),
+        json!({"sessions": {"user_id": 74, "session_id": GONE}}),
+        json!({"sessions": [{"user_id": 74}]}),
+        json!({"sessions": [{"session_id": GONE}]}),
+        json!({"sessions": [{"user_id": 74, "session_id": 1}]}),
+        json!({"sessions": [{"user_id": 74, "session_id": GONE, "x": 1}]}),
+        json!({"sessions": [{"user_id": 74, "session_id": GONE}], "dryRun": true}),
+        json!({"sessions": ids(101).iter().map(|id| json!({"user_id": id, "session_id": GONE})).collect::<Vec<_>>()}),
     ];
+    let first = &service.store().user_sessions(&user("74")).await.unwrap().open[0].id.to_string();
+    let own = json!({"sessions": [{"user_id": 74, "session_id": first}, {"user_id": 1, "session_id": GONE}]});
+    let own = own.to_string();
     let bodies = bad_bodies.iter().map(|body| (body.to_string(), "bad_body"));
     let texts = [
         ("", "bad_body"),
@@ -183,6 +200,9 @@ async fn a_wrong_request_ends_nothing() {
         (r#"{"user_ids": [74, 9007199254740993]}"#, "bad_user_id"),
         (r#"{"user_ids": [74, 1]}"#, "own_sessions"),
         (r#"{"user_ids": [74, "1"]}"#, "own_sessions"),
+        (&format!(r#"{{"sessions": [{{"user_id": "a/b", "session_id": "{GONE}"}}]}}"#), "bad_user_id"),
+        (r#"{"sessions": [{"user_id": 74, "session_id": "profile"}]}"#, "bad_session_id"),
+        (&own, "own_sessions"),
     ];
     for (body, code) in bodies.chain(texts.map(|(body, code)| (body.to_owned(), code))) {
         let call = Call::new("POST", "/sessions/end").token(&admin_token()).body(&body);
@@ -339,4 +359,144 @@ async fn an_admin_who_is_out_meanwhile_stops() {
             assert_eq!((ended, &reply.body["remaining"]), (vec![&json!(74), &json!(75)], &json!([76])));
         }
     }
+}
+
+/// The sessions of users 74 and 75, newest first, as a body names them.
+async fn named(service: &Service) -> Vec<Value> {
+    let mut named = Vec::new();
+    for each in ["74", "75"] {
+        for session in service.store().user_sessions(&user(each)).await.unwrap().open {
+            named.push(json!({"user_id": each, "session_id": session.id}));
+        }
+    }
+    named
+}
+
+fn outcomes(reply: &Reply) -> Vec<&str> {
+    let sessions = reply.body["sessions"].as_array().unwrap();
+    sessions.iter().map(|session| session["outcome"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn single_sessions_of_any_users_end_with_one_receipt_each() {
+    for (token, reason, by) in [
+        (admin_token(), "revoked_by_admin", json!(1)),
+        (service_token(), "revoked_by_service", json!("backend")),
+    ] {
+        let (log, _guard) = Log::start();
+        let service = scene().await;
+        let sessions = named(&service).await;
+        let (kept, ended) = (&sessions[0], &sessions[1..]);
+        let unknown = json!({"user_id": 75, "session_id": kept["session_id"]});
+        let body = json!({"sessions": [ended[0], ended[1], ended[0], unknown], "reason": "leaked address"});
+        let reply = end(&service, &token, body.clone()).await;
+        assert_eq!(reply.ok()["message"], "2 sessions ended");
+        assert_eq!(
+            (&reply.body["revoked"], outcomes(&reply)),
+            (&json!(2), vec!["ended", "ended", "not_found"])
+        );
+        let receipt = json!({
+            "user_id": 74, "session_id": ended[0]["session_id"], "outcome": "ended", "ended_by": by,
+            "ended_at": "2040-01-01T00:00:03.000Z", "end_reason": reason, "end_note": "leaked address",
+        });
+        assert_eq!(reply.body["sessions"][0], receipt);
+        assert_eq!(log.take_events("session_ended").len(), 2);
+        assert_eq!(live(&service, &["74", "75"]).await, [1, 0]);
+
+        let again =
+            end(&service, &service_token(), json!({"sessions": body["sessions"], "reason": "again"})).await;
+        assert_eq!(
+            (&again.body["revoked"], outcomes(&again)),
+            (&json!(0), vec!["already_ended", "already_ended", "not_found"])
+        );
+        assert_eq!(
+            (&again.body["sessions"][0]["end_note"], &again.body["sessions"][0]["ended_by"]),
+            (&json!("leaked address"), &by)
+        );
+        assert_eq!(log.take_events("session_ended").len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_has_expired_is_reported_with_that_receipt() {
+    let mut service = scene().await;
+    let sessions = named(&service).await;
+    service.pass(TimeDelta::hours(720));
+    for dry_run in [true, false] {
+        let reply = end(&service, &admin_token(), json!({"sessions": sessions, "dry_run": dry_run})).await;
+        assert_eq!((&reply.ok()["revoked"], outcomes(&reply)), (&json!(0), vec!["already_ended"; 3]));
+        assert_eq!(reply.body["sessions"][0]["end_reason"], "expired");
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_of_single_sessions_ends_none() {
+    let (log, _guard) = Log::start();
+    let service = scene().await;
+    let sessions = named(&service).await;
+    end(&service, &admin_token(), json!({"sessions": [sessions[0]]})).await.ok();
+    let gone = json!({"user_id": 74, "session_id": GONE});
+    let all = json!([sessions[0], sessions[1], sessions[2], gone]);
+    let preview = end(&service, &admin_token(), json!({"sessions": all, "dry_run": true})).await;
+    assert_eq!(preview.ok()["message"], "2 sessions would end");
+    assert_eq!(outcomes(&preview), ["already_ended", "would_end", "would_end", "not_found"]);
+    assert_eq!(preview.body["revoked"], 0);
+    assert_eq!(live(&service, &["74", "75"]).await, [1, 1]);
+    assert_eq!(log.take_events("sessions_end_previewed").len(), 2);
+}
+
+#[tokio::test]
+async fn a_request_for_single_sessions_says_what_is_left_when_its_time_runs_out() {
+    let patient = scene().await;
+    let sessions = named(&patient).await;
+    let short = Timeouts {
+        call: Duration::from_millis(300),
+        attempt: Duration::from_millis(300),
+        ..Timeouts::default()
+    };
+    let proxy = Proxy::before(&patient.database).await;
+    let mut service = Service::on(Table { timeouts: short, ..proxy.database.clone() }, &[]);
+    service.now = patient.now;
+    // Not enough for one call and the answer.
+    service.time_limit = Some(TimeDelta::milliseconds(1_300));
+    let refused = end(&service, &service_token(), json!({"sessions": sessions})).await;
+    refused.problem(503, "store_unavailable");
+    assert_eq!(
+        (&refused.body["ended"], refused.body["remaining"].as_array().unwrap().len()),
+        (&json!([]), 3)
+    );
+    assert_eq!(proxy.take_calls(), [""; 0]);
+
+    // The second call finds a store that fails from then on.
+    service.time_limit = Some(TimeDelta::seconds(4));
+    proxy.trouble(Trouble { fault: Fault::Stalled(Engine::Unasked), after: 1, lasts: true });
+    let begin = Instant::now();
+    let partly = end(&service, &service_token(), json!({"sessions": sessions})).await;
+    assert!(begin.elapsed() < Duration::from_secs(4));
+    partly.problem(503, "store_unavailable");
+    assert_eq!(partly.body["ended"][0]["outcome"], "ended");
+    let text = |each: &Value| (each["user_id"].to_string().replace('"', ""), each["session_id"].clone());
+    let remaining = partly.body["remaining"].as_array().unwrap();
+    assert_eq!(
+        remaining.iter().map(text).collect::<Vec<_>>(),
+        sessions[1..].iter().map(text).collect::<Vec<_>>()
+    );
+    proxy.heal();
+    proxy.settle().await;
+    let rest = end(&patient, &service_token(), json!({"sessions": remaining})).await;
+    assert_eq!(outcomes(&rest), ["ended"; 2]);
+    assert_eq!(live(&patient, &["74", "75"]).await, [0, 0]);
+}
+
+#[tokio::test]
+async fn one_session_that_cannot_be_ended_does_not_keep_the_others_in() {
+    let service = scene().await;
+    let mut sessions = named(&service).await;
+    service.add_broken_session().await;
+    sessions.insert(1, json!({"user_id": 74, "session_id": GONE}));
+    let partly = end(&service, &admin_token(), json!({"sessions": sessions})).await;
+    partly.problem(503, "store_unavailable");
+    assert_eq!(partly.body["remaining"], json!([{"user_id": 74, "session_id": GONE}]));
+    assert_eq!(partly.body["ended"].as_array().unwrap().len(), 3);
+    end(&service, &admin_token(), json!({"sessions": [sessions[1]]})).await.problem(500, "internal_error");
 }

@@ -149,7 +149,7 @@ const ACTIVITY: &str = "POST /sessions/update-activity";
 
 use Asker::{Admin, AdminSid, Bound, User, UserWithout};
 
-const SCENARIOS: [Scenario; 49] = [
+const SCENARIOS: [Scenario; 50] = [
     scenario(LIST, Admin),
     scenario(LIST, AdminSid),
     Scenario { settings: TABLE_ROLES, ..scenario(LIST, AdminSid) },
@@ -184,6 +184,7 @@ const SCENARIOS: [Scenario; 49] = [
     Scenario { query: "?browser=fire&limit=2", settings: TABLE_ROLES, ..scenario(SEARCH, AdminSid) },
     scenario(END_USERS, AdminSid),
     scenario(END_USERS, Asker::Service),
+    Scenario { device: "b", ..scenario(END_USERS, AdminSid) },
     Scenario { signs_in: Some("d"), ..scenario(CREATE, Bound("c")) },
     Scenario { signs_in: Some("d"), ..scenario(CREATE, Bound("ended")) },
     scenario(CURRENT, User("a")),
@@ -221,6 +222,10 @@ impl Scenario {
             Some(device) => {
                 let body = json!({"device_fingerprint": device});
                 call.header("idempotency-key", "k").body(&body.to_string())
+            }
+            None if self.route == END_USERS && self.device == "b" => {
+                let session = json!({"user_id": 74, "session_id": world.id(self.device)});
+                call.body(&json!({"sessions": [session]}).to_string())
             }
             None if self.route == END_USERS => call.body(r#"{"user_ids": [74]}"#),
             None => call,

@@ -449,8 +449,14 @@ async fn successes_of_a_service(witness: &Witness) {
     let show = |token: &str| Call::of(&SHOW_SESSION.replace("{session_id}", &id)).token(token);
     witness.call(&service, SHOW_SESSION, show(&admin_token())).await.ok();
     witness.call(&service, SUMMARY, by_service(&format!("{SUMMARY}?user_id=74&user_id=75"))).await.ok();
-    for body in [r#"{"user_ids": [74, "auth0|ab"], "dry_run": true}"#, r#"{"user_ids": [74], "reason": "x"}"#]
-    {
+    let named =
+        format!(r#"[{{"user_id": 74, "session_id": "{id}"}}, {{"user_id": 75, "session_id": "{id}"}}]"#);
+    for body in [
+        r#"{"user_ids": [74, "auth0|ab"], "dry_run": true}"#,
+        &format!(r#"{{"sessions": {named}, "dry_run": true}}"#),
+        r#"{"user_ids": [74], "reason": "x"}"#,
+        &format!(r#"{{"sessions": {named}}}"#),
+    ] {
         witness.call(&service, END_USERS, by_service(END_USERS).body(body)).await.ok();
     }
     witness.call(&service, SHOW_SESSION, show(&service_token())).await.ok();
@@ -573,6 +579,7 @@ async fn refusals_of_parameters(witness: &Witness) {
     for (body, code) in [
         (r#"{"user_ids": ["a/b"]}"#, "bad_user_id"),
         (r#"{"user_ids": [74], "reason": "\u0000"}"#, "bad_reason"),
+        (r#"{"sessions": [{"user_id": 74, "session_id": "x"}]}"#, "bad_session_id"),
     ] {
         witness.call(&service, END_USERS, admin(END_USERS).body(body)).await.problem(400, code);
     }

@@ -148,7 +148,7 @@ impl Fault {
             }
             Self::Short => {
                 let mut body: Value = serde_json::from_slice(body(answer?)).ok()?;
-                body["Items"].as_array_mut()?.pop()?;
+                body["Count"] = (body["Count"].as_u64()? + 1).into();
                 json(200, &body)
             }
             Self::Slow(_) | Self::Stalled(_) | Self::Cut(_) => return None,

@@ -2,9 +2,10 @@
 
 pub mod admin;
 pub mod authorizer;
-pub mod bulk;
+pub mod end;
 pub mod list;
 pub mod me;
 pub mod search;
 pub mod service;
 mod sign_in;
+pub mod summary;

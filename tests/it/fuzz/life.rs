@@ -117,7 +117,11 @@ impl Life {
                 call.header("idempotency-key", &plan.query).body(&device.to_string())
             }
             "POST /sessions/end" => {
-                let body = json!({"user_ids": [user], "dry_run": plan.matched});
+                let body = if plan.device.is_multiple_of(2) {
+                    json!({"user_ids": [user], "dry_run": plan.matched})
+                } else {
+                    json!({"sessions": [{"user_id": user, "session_id": session}], "dry_run": plan.matched})
+                };
                 call.body(&body.to_string()).with("/rawQueryString", json!(""))
             }
             _ => {
@@ -207,9 +211,11 @@ impl Life {
     /// Takes from an answer what became of whose session, and holds it against what was known.
     pub fn learn(&mut self, reply: &Reply) -> Check {
         let shown = sessions(&reply.body);
-        let live = shown.iter().filter(|session| session["is_active"] == true).count();
-        if live > CAP {
-            return Err(format!("{live} live sessions of one user"));
+        let live = shown.iter().filter(|session| session["is_active"] == true);
+        let mut counts = BTreeMap::<String, usize>::new();
+        live.for_each(|session| *counts.entry(session["user_id"].to_string()).or_default() += 1);
+        if let Some((user, live)) = counts.into_iter().find(|(_, live)| *live > CAP) {
+            return Err(format!("{live} live sessions of {user}"));
         }
         for session in shown {
             let user = session["user_id"].to_string();
@@ -222,6 +228,13 @@ impl Life {
             let id = id(evicted)?;
             if let Some(known) = self.live.iter().find(|known| known.id == id).copied() {
                 self.note(known, false)?;
+            }
+        }
+        for named in reply.body["sessions"].as_array().into_iter().flatten() {
+            let user = named["user_id"].to_string();
+            let user = self.users.iter().position(|known| *known == user.trim_matches('"'));
+            if let (Some(user), Some("ended" | "already_ended")) = (user, named["outcome"].as_str()) {
+                self.note(Known { user, id: id(&named["session_id"])? }, false)?;
             }
         }
         let all_ended = reply.body["message"].as_str().is_some_and(|message| message.ends_with(" ended"));
