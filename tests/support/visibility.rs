@@ -57,7 +57,14 @@ struct State {
     release: Option<oneshot::Sender<()>>,
 }
 
+/// A table beside a transaction that is held.
+pub struct Snapshot {
+    items: Vec<Value>,
+    held: Vec<HeldItem>,
+}
+
 /// An item of the transaction that is held.
+#[derive(Clone)]
 struct HeldItem {
     key: Value,
     /// The item as the transaction leaves it.
@@ -135,6 +142,17 @@ impl HalfVisible {
         for key in present.keys() {
             self.0.write(key, None);
         }
+    }
+
+    /// The table as it is, and the transaction that is held.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { items: self.items(), held: self.state().held.clone() }
+    }
+
+    /// Makes the table what it was then. Nobody waits for the answer to the transaction.
+    pub fn restore(&self, snapshot: &Snapshot) {
+        self.set_items(&snapshot.items);
+        self.state().held = snapshot.held.clone();
     }
 
     /// Holds a transaction that succeeds: the first one, or the one `after` so many others. All its items are hidden
