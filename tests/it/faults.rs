@@ -136,7 +136,6 @@ const SIGN_IN_USER: &str = "POST /sessions/user/{user_id}";
 const USER_ACTIVITY: &str = "POST /sessions/user/{user_id}/session/{session_id}/activity";
 const SEARCH: &str = "GET /sessions";
 const SUMMARY: &str = "GET /sessions/summary";
-const END_USERS: &str = "POST /sessions/end";
 const CREATE: &str = "POST /sessions/create";
 const MINE: &str = "GET /sessions/my-sessions";
 const OWN: &str = "GET /sessions/session/{session_id}";
