@@ -256,21 +256,13 @@ async fn written_by_the_function() -> BTreeSet<Named> {
 /// The metrics of every sample call, and of every refusal and reason.
 async fn written_by_the_routes() -> BTreeSet<Named> {
     let mut service = Service::start().await;
-    let mut written = BTreeSet::new();
-    for sample in SAMPLES {
-        for role in sample.roles {
-            let id = service.sign_in("74", sample.route).await.id.to_string();
-            let token = if *role == Role::User { session_token("74", &id) } else { sample::token_of(*role) };
-            sample.call(&id).token(&token).send(&service).await;
-        }
-        written.extend(service.flush_metrics().iter().flat_map(|line| described(line)));
-    }
+    sample::tour(&mut service).await;
     let of_the_future = token_with("74", json!({"iat": service.now.timestamp() + 3_600}));
     service.get("/sessions/my-sessions", &of_the_future).await;
     service.get("/sessions/user/74", &user_token("75")).await.problem(403, "admin_only");
     service.pass(TimeDelta::hours(720));
     service.sign_in("74", "after all others have expired").await;
-    written.extend(service.flush_metrics().iter().flat_map(|line| described(line)));
+    let mut written: BTreeSet<_> = service.flush_metrics().iter().flat_map(|line| described(line)).collect();
     written.extend(written_about_the_issuer().await);
     written.extend(Code::ALL.iter().map(|code| named(&format!("Refused.{}", code.as_str()), &["Function"])));
     written

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::support::proxy::{Call as Sent, Proxy};
 use crate::support::*;
-use chrono::TimeDelta;
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
 
@@ -89,21 +88,7 @@ async fn the_role_allows_exactly_the_calls_that_are_made() {
         [vec![], vec![("UNKNOWN_USERS", "not_found")], vec![("ROLE_SOURCE", "table"), ("MAX_SESSIONS", "1")]];
     for settings in settings {
         let mut service = Service::on(proxy.database.clone(), &settings);
-        for (sample, role) in
-            SAMPLES.iter().flat_map(|sample| sample.roles.iter().map(move |role| (sample, role)))
-        {
-            service.sign_in("74", "first").await;
-            let id = service.sign_in("74", sample.route).await.id.to_string();
-            service.pass(TimeDelta::hours(1));
-            let token = if *role == Role::User { session_token("74", &id) } else { sample::token_of(*role) };
-            for session in [&*id, NEVER] {
-                let call = sample
-                    .call(session)
-                    .token(&token)
-                    .header("idempotency-key", &format!("key of {settings:?}"));
-                call.send(&service).await;
-            }
-        }
+        sample::tour(&mut service).await;
         // The newest session ends alone, so that the next end-all checks that it has.
         let newest = service.sign_in("74", "newest").await.id.to_string();
         service.delete(&format!("/sessions/user/74/session/{newest}"), &admin_token()).await;

@@ -1,6 +1,8 @@
 //! One call of each endpoint. Every test that tours all routes takes its calls from here.
 
-use super::{Call, NEVER, admin_token, service_token, user_token};
+use chrono::TimeDelta;
+
+use super::{Call, NEVER, Reply, admin_token, service_token, session_token, user_token};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,10 +109,29 @@ impl Sample {
     }
 }
 
-pub fn token_of(role: Role) -> String {
+fn token_of(role: Role) -> String {
     match role {
         User => user_token("74"),
         Admin => admin_token(),
         Service => service_token(),
     }
+}
+
+/// Makes each call as each of those who may make it, an hour after a sign-in: about the session of that sign-in, and about
+/// one that does not exist.
+pub async fn tour(service: &mut super::Service) -> Vec<(&'static Sample, Reply)> {
+    let mut replies = Vec::new();
+    for sample in SAMPLES {
+        for role in sample.roles {
+            service.sign_in("74", "another").await;
+            let own = service.sign_in("74", &format!("device for {}", sample.route)).await.id.to_string();
+            service.pass(TimeDelta::hours(1));
+            let token = if *role == User { session_token("74", &own) } else { token_of(*role) };
+            for session in [&*own, NEVER] {
+                let call = sample.call(session).token(&token).header("idempotency-key", "key of the tour");
+                replies.push((sample, call.send(service).await));
+            }
+        }
+    }
+    replies
 }
