@@ -261,6 +261,8 @@ impl<'c> Case<'c> {
             }
             Key::Opener | Key::Named => self.subject.as_ref(),
             Key::Other => self.world.live.iter().find(|id| Some(*id) != self.subject.as_ref()),
+            // A logout by the header binds its token to the session that it ends.
+            Key::Fresh if self.transaction.by.names_session => self.subject.as_ref(),
             Key::Fresh | Key::Dated => None,
         }
     }
