@@ -181,7 +181,7 @@ test("two browsers of one user are two devices, also after they have renewed the
     const useless = "ZGF0YTppbWFnZS9wbmc7YmFzZTY0LGlW";
     assert.deepEqual(first.map(({ fingerprint }) => fingerprint), [useless, useless], "both draw the same beginning");
     assert.deepEqual(first.map(({ status }) => status), [201, 201]);
-    const both = ["📱 Chromium on Android", "💻 Chromium on Linux"];
+    const both = ["📱 Chromium on Android", "💻 Headless Chrome on Linux"];
     assert.deepEqual(await devices(), both);
 
     const again = [];
@@ -195,7 +195,7 @@ test("two browsers of one user are two devices, also after they have renewed the
     assert.deepEqual(await devices(), both);
 
     assert.deepEqual(await admin.end("93", again[1].session.id), { success: true });
-    assert.deepEqual(await devices(), ["💻 Chromium on Linux"]);
+    assert.deepEqual(await devices(), ["💻 Headless Chrome on Linux"]);
     const current = ({ bearer }) => fetch(`${API}/sessions/current`, { headers: { Authorization: `Bearer ${bearer}` } });
     const answers = await Promise.all([...first, ...again].map(current));
     assert.deepEqual(answers.map(({ status }) => status), [200, 401, 200, 401], "the phone is out, the laptop is not");

@@ -425,7 +425,7 @@ try {
       await page.getByRole("button", { name: /^User 74/ }).click();
       await see("This device", devices());
       await rows(devices(), 1);
-      await see(/^\w+ on Linux$/, devices());
+      await see(/^[\w ]+ on Linux$/, devices());
       return page.evaluate(() => sessionStorage.getItem("token"));
     };
     await press("Change token");
