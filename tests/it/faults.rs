@@ -184,7 +184,7 @@ const SPECIAL: [Scenario; 32] = [
     Scenario { device: "ended", ..scenario(USER_ACTIVITY, Asker::Service) },
     Scenario { query: "user_id=74&user_id=1", ..scenario(SUMMARY, Admin) },
     Scenario { query: "browser=fire&limit=2", settings: TABLE_ROLES, ..scenario(SEARCH, AdminSid) },
-    Scenario { device: "b", ..scenario(END_USERS, AdminSid) },
+    Scenario { device: "b", ..scenario("POST /sessions/end", AdminSid) },
     Scenario { signs_in: Some("d"), ..scenario(CREATE, Bound("c")) },
     Scenario { signs_in: Some("d"), ..scenario(CREATE, Bound("ended")) },
     scenario(CURRENT, Bound("a")),
@@ -220,7 +220,7 @@ impl Scenario {
                 let body = json!({"device_fingerprint": device});
                 call.header("idempotency-key", "k").body(&body.to_string())
             }
-            None if self.route == END_USERS && self.device == "b" => {
+            None if self.route == "POST /sessions/end" && self.device == "b" => {
                 let session = json!({"user_id": 74, "session_id": world.id(self.device)});
                 call.body(&json!({"sessions": [session]}).to_string())
             }
