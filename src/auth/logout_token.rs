@@ -51,9 +51,18 @@ impl Authenticator {
             issued_at: issued_at.ok_or(AuthError::Invalid(None))?,
             provider_session: claims
                 .provider_session("sid", &user_id)
-                .map_err(|_| AuthError::Invalid(None))?,
+                .map_err(|_| AuthError::Invalid(None))?
+                .filter(|_| self.links_provider_sessions()),
             user_id,
         })
+    }
+}
+
+impl Authenticator {
+    /// Whether the tokens of users carry the id that logout tokens call `sid`. Where another claim serves, or none, a logout
+    /// is of all that the user has.
+    fn links_provider_sessions(&self) -> bool {
+        self.settings.provider_session_claim.as_deref().is_some_and(|claim| claim != "auth_time")
     }
 }
 

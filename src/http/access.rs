@@ -23,6 +23,8 @@ pub enum Access {
     AdminOrService,
     /// The back ends that have the service role.
     Service,
+    /// An identity provider, which signs what it says and has no token of its own.
+    Provider,
 }
 
 impl Access {
@@ -95,6 +97,7 @@ pub fn check_claims(app: &App, access: Access, caller: &Caller, action: &str) ->
         Access::Admin => may_be_admin,
         Access::AdminOrService => may_be_admin || is_service,
         Access::Service => is_service,
+        Access::Provider => false,
     };
     if is_allowed { Ok(()) } else { Err(Problem::admin_only(action)) }
 }
@@ -104,8 +107,9 @@ pub fn check_claims(app: &App, access: Access, caller: &Caller, action: &str) ->
 pub async fn caller_sessions(app: &App, caller: &Caller, now: Timestamp) -> Result<CallerSessions, Problem> {
     let found = app.store.caller_sessions(&caller.user_id, &caller.token(), now).await?;
     let token_session = match found.token {
-        TokenSession::Ended => return Err(Problem::session_ended()),
+        TokenSession::Ended => return Err(Problem::session_ended(caller)),
         TokenSession::Live(id) => Some(id),
+        TokenSession::Unbound if app.require_sid => return Err(Problem::sid_required()),
         TokenSession::Unbound => None,
     };
     Ok(CallerSessions { sessions: found.sessions, token_session })
@@ -165,7 +169,7 @@ pub async fn read_as_staff<T>(
     if !request.is_service() {
         check_other_users(request, targets)?;
         if request.caller.sid == Sid::Foreign {
-            return Err(Problem::session_ended());
+            return Err(Problem::session_ended(&request.caller));
         }
     }
     let (allowed, outcome) = tokio::join!(check_staff(app, request, targets), read);

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::pin::Pin;
 
+use lambda_http::Request;
 use lambda_http::http::Method;
 
 use super::access::Access;
 use super::answer::Answer;
 use super::app::App;
-use super::handlers::{admin, end, me, search, service, summary};
+use super::handlers::{admin, end, me, provider, search, service, summary};
 use super::problem::Problem;
 use super::request::RequestContext;
+use crate::session::Clock;
 
 /// An endpoint of the service.
 pub struct Endpoint {
@@ -24,8 +26,14 @@ pub struct Endpoint {
     pub(super) handler: Handler,
 }
 
-/// A handler. It parses the request (400, 413, 415), checks the caller's session (401), and only then does its work.
-pub(super) type Handler = for<'a> fn(&'a App, &'a RequestContext<'a>) -> Outcome<'a>;
+/// A handler.
+pub(super) enum Handler {
+    /// For an authenticated caller. It parses the request (400, 413, 415), checks the caller's session (401), and only then
+    /// does its work.
+    Caller(for<'a> fn(&'a App, &'a RequestContext<'a>) -> Outcome<'a>),
+    /// For an identity provider, whose credential is in the body.
+    Provider(for<'a> fn(&'a App, &'a Request, Clock) -> Outcome<'a>),
+}
 
 /// The outcome of a handler. The box keeps the state of all handlers out of the state of a request.
 pub(super) type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send + 'a>>;
@@ -44,8 +52,13 @@ macro_rules! endpoints {
             method: Method::$method,
             path: $path,
             access: Access::$access,
-            handler: |app, request| Box::pin($handler(app, request)),
-        }),*];
+            handler: Handler::Caller(|app, request| Box::pin($handler(app, request))),
+        },)* Endpoint {
+            method: Method::POST,
+            path: "/sessions/backchannel-logout",
+            access: Access::Provider,
+            handler: Handler::Provider(|app, request, clock| Box::pin(provider::log_out(app, request, clock))),
+        }];
     };
 }
 

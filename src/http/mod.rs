@@ -25,7 +25,7 @@ use crate::session::{Clock, Timestamp, UserId};
 use crate::telemetry::log;
 use answer::Answer;
 pub use app::App;
-use endpoint::Endpoint;
+use endpoint::{Endpoint, Handler};
 pub use event::{Event, EventAnswer};
 pub use handlers::authorizer::{AuthorizerAnswer, AuthorizerError};
 use problem::Problem;
@@ -64,7 +64,32 @@ impl App {
 
     /// Runs the handler of an authenticated request. Returns the caller too, if there is one, for the log.
     async fn dispatch(&self, request: &Request, clock: Clock) -> (Option<UserId>, Result<Answer, Problem>) {
-        let (endpoint, request) = match self.authenticate(request, clock).await {
+        let (is_through_edge, route) = match self.find_route(request) {
+            Ok(found) => found,
+            Err(problem) => return (None, Err(problem)),
+        };
+        match &route.endpoint.handler {
+            Handler::Provider(handler) => (None, handler(self, request, clock).await),
+            Handler::Caller(_) => self.dispatch_caller(request, route, is_through_edge, clock).await,
+        }
+    }
+
+    /// Refuses who comes around the edge (403), and then a wrong path or method (404, 405). Returns whether the request came
+    /// through the edge too.
+    fn find_route<'r>(&self, request: &'r Request) -> Result<(bool, Route<'r>), Problem> {
+        let is_through_edge = self.edge.admit(request)?;
+        Ok((is_through_edge, Route::find(request)?))
+    }
+
+    async fn dispatch_caller(
+        &self,
+        request: &Request,
+        route: Route<'_>,
+        is_through_edge: bool,
+        clock: Clock,
+    ) -> (Option<UserId>, Result<Answer, Problem>) {
+        let endpoint = route.endpoint;
+        let request = match self.authenticate(request, route, is_through_edge, clock).await {
             Ok(authenticated) => authenticated,
             Err(problem) => return (None, Err(problem)),
         };
@@ -75,18 +100,18 @@ impl App {
         (Some(request.caller.user_id), outcome)
     }
 
-    /// Refuses who comes around the edge (403), finds the endpoint (404, 405), and authenticates the caller (401).
+    /// Authenticates the caller (401).
     async fn authenticate<'r>(
         &self,
         request: &'r Request,
+        Route { ids, prefix, .. }: Route<'r>,
+        is_through_edge: bool,
         clock: Clock,
-    ) -> Result<(&'static Endpoint, RequestContext<'r>), Problem> {
-        let is_through_edge = self.edge.admit(request)?;
-        let Route { endpoint, ids, prefix } = Route::find(request)?;
+    ) -> Result<RequestContext<'r>, Problem> {
         // A value that is not text counts as present, and is not a bearer token.
         let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"));
         let caller = self.authenticator.authenticate(header, clock.arrived_at()).await?;
-        Ok((endpoint, RequestContext::new(request, is_through_edge, ids, prefix, caller, clock)))
+        Ok(RequestContext::new(request, is_through_edge, ids, prefix, caller, clock))
     }
 
     /// Checks what the token's claims allow (403), and leaves the rest to the handler.
@@ -99,7 +124,10 @@ impl App {
         if endpoint.method != Method::POST {
             request.no_body()?;
         }
-        (endpoint.handler)(self, request).await
+        match &endpoint.handler {
+            Handler::Caller(handler) => handler(self, request).await,
+            Handler::Provider(_) => Err(Problem::unknown_route()),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::edge::AroundEdge;
 use super::response::respond;
 use super::views::{EndedUser, NamedSession, SessionOutcome};
-use crate::auth::AuthError;
+use crate::auth::{AuthError, Caller};
 use crate::session::UserId;
 use crate::store::StoreError;
 use crate::telemetry::log::Causes;
@@ -70,6 +70,8 @@ codes! {
     BadBody = "bad_body", BAD_REQUEST;
     /// The request has a body and must not.
     UnexpectedBody = "unexpected_body", BAD_REQUEST;
+    /// The logout token of an identity provider is missing, or proves nothing.
+    BadLogoutToken = "bad_logout_token", BAD_REQUEST;
     /// An admin asked for their own sessions on a route for other users.
     OwnSessions = "own_sessions", BAD_REQUEST;
     /// There is no token.
@@ -177,8 +179,20 @@ impl Problem {
         Self::new(code, format!("{field} {expected}"))
     }
 
-    pub(super) fn session_ended() -> Self {
-        Self::new(Code::SessionEnded, "Session has ended")
+    /// With a session of the identity provider, a refreshed token does not help: the person has to authenticate there again
+    /// (RFC 9470 section 3).
+    pub(super) fn session_ended(caller: &Caller) -> Self {
+        let mut problem = Self::new(Code::SessionEnded, "Session has ended");
+        if caller.provider_session.is_some() {
+            let challenge = "Bearer error=\"insufficient_user_authentication\", max_age=\"0\"";
+            problem.headers = vec![(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))];
+        }
+        problem
+    }
+
+    /// The logout token proves nothing (OpenID Connect Back-Channel Logout 1.0 section 2.8).
+    pub(super) fn bad_logout_token(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::BadLogoutToken, description)
     }
 
     pub(super) fn sid_required() -> Self {
@@ -279,6 +293,8 @@ impl Problem {
             code: self.code.as_str(),
             request_id,
             partly_ended: self.partly_ended.as_deref(),
+            oauth: (self.code == Code::BadLogoutToken)
+                .then_some(OauthError { error: "invalid_request", error_description: &self.detail }),
         };
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = respond(status, "application/problem+json", body);
@@ -298,6 +314,15 @@ struct Document<'a> {
     request_id: &'a str,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     partly_ended: Option<&'a PartlyEnded>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    oauth: Option<OauthError<'a>>,
+}
+
+/// The form of an error that identity providers know (RFC 6749 section 5.2).
+#[derive(Serialize)]
+struct OauthError<'a> {
+    error: &'static str,
+    error_description: &'a str,
 }
 
 impl From<AuthError> for Problem {

@@ -27,11 +27,13 @@ pub enum EndReason {
     Evicted,
     /// Its lifetime or its idle time ran out.
     Expired,
+    /// Its user signed out at the identity provider.
+    LoggedOutAtProvider,
 }
 
 impl EndReason {
     /// Every reason.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::RevokedByAdmin,
         Self::RevokedByService,
         Self::RevokedByUser,
@@ -39,6 +41,7 @@ impl EndReason {
         Self::LogoutAll,
         Self::Evicted,
         Self::Expired,
+        Self::LoggedOutAtProvider,
     ];
 
     /// The code in the table, in the log and in answers.
@@ -51,6 +54,7 @@ impl EndReason {
             Self::LogoutAll => "logout_all",
             Self::Evicted => "evicted",
             Self::Expired => "expired",
+            Self::LoggedOutAtProvider => "logged_out_at_provider",
         }
     }
 
@@ -65,7 +69,7 @@ impl EndReason {
 pub struct Termination {
     /// When the session ended.
     pub at: Timestamp,
-    /// Who ended it; `None` when it expired.
+    /// Who ended it; `None` when it expired, and when an identity provider said so.
     pub by: Option<UserId>,
     /// Why it ended, as a code.
     pub reason: EndReason,

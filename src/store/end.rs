@@ -29,6 +29,8 @@ pub struct EndAll {
     pub termination: Termination,
     /// The session that stays.
     pub keep: Option<SessionId>,
+    /// Only what began up to this second ends; everything without it. In seconds since 1970.
+    pub until: Option<i64>,
 }
 
 impl SessionStore {
@@ -166,7 +168,7 @@ impl SessionStore {
         loop {
             let (chunk, is_last) = self.next_chunk(&seen, order);
             // The clock is read for every transaction: a token that was issued while others failed must not escape.
-            let not_before = Some(clock.now().timestamp());
+            let not_before = Some(order.until.unwrap_or_else(|| clock.now().timestamp()));
             let changes = Changes { not_before, endings: &chunk, ..Changes::default() };
             let written = self.commit(user, &seen, changes).await?;
             if written {
@@ -197,7 +199,9 @@ impl SessionStore {
         order: &EndAll,
     ) -> (Vec<(&'s Session, Termination)>, bool) {
         let receipt = |session: &'s Session| (session, self.receipt_of(session, &order.termination));
-        let others = seen.open.iter().filter(|session| order.keep != Some(session.id));
+        let is_newer =
+            |session: &Session| order.until.is_some_and(|until| session.created_at.timestamp() > until);
+        let others = seen.open.iter().filter(|session| order.keep != Some(session.id) && !is_newer(session));
         let mut endings: Vec<_> = others.map(receipt).collect();
         // The version takes an action, and so does the check of the newest session.
         let room = TRANSACTION_MAX - 1 - usize::from(seen.unseen_newest().is_some());

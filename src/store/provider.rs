@@ -5,9 +5,25 @@ use aws_sdk_dynamodb::types::TransactWriteItem;
 use super::backoff::Backoff;
 use super::binding::{Binding, BindingKey};
 use super::{EndedSession, SessionStore, StoreError};
-use crate::session::{Clock, ProviderSession, Termination, UserId};
+use crate::session::{Clock, ProviderSession, SessionId, Termination, Timestamp, UserId};
 
 impl SessionStore {
+    /// The live session of a session of the provider.
+    ///
+    /// # Errors
+    /// [`StoreError`] when any part could not be read.
+    pub async fn live_provider_session(
+        &self,
+        user: &UserId,
+        provider: &ProviderSession,
+        now: Timestamp,
+    ) -> Result<Option<SessionId>, StoreError> {
+        let key = BindingKey::Provider { session: *provider, auth_time: None };
+        let seen = self.binding(user, &key, now).await?;
+        let (_, record) = self.confirmed_binding(user, &key, seen.session, now).await?;
+        Ok(record.filter(|session| session.is_live_at(now, &self.policy)).map(|session| session.id))
+    }
+
     /// Ends the session of a session of the provider that was signed out there in the second `at`, and refuses every token
     /// of it for which the user signed in until then, also those that were never seen here. A session for which the user
     /// signed in later stays. Returns `None` when there was no session to end.

@@ -11,7 +11,7 @@ use std::panic::PanicHookInfo;
 use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::session::{SessionId, Termination, UserId};
+use crate::session::{EndReason, SessionId, Termination, UserId};
 
 /// A subscriber that writes lines of JSON from level INFO up, with the fields of the request's span under `span`.
 pub fn json_lines<W>(writer: W) -> impl Subscriber + Send + Sync
@@ -122,7 +122,7 @@ pub fn audit_refused(actor: &UserId, target: Option<&UserId>, reason: &str) {
 pub fn audit_session_ended(user: &UserId, session: SessionId, termination: &Termination) {
     tracing::info!(
         event = "session_ended",
-        actor = termination.by.as_ref().map(UserId::as_str),
+        actor = actor(termination),
         user_id = user.as_str(),
         session_id = %session,
         reason = termination.reason.as_str(),
@@ -134,7 +134,7 @@ pub fn audit_session_ended(user: &UserId, session: SessionId, termination: &Term
 pub fn audit_tokens_cut_off(user: &UserId, termination: &Termination) {
     tracing::info!(
         event = "tokens_cut_off",
-        actor = termination.by.as_ref().map(UserId::as_str),
+        actor = actor(termination),
         user_id = user.as_str(),
         reason = termination.reason.as_str(),
         "tokens cut off"
@@ -146,7 +146,7 @@ pub fn audit_tokens_cut_off(user: &UserId, termination: &Termination) {
 pub fn audit_session_end_unconfirmed(user: &UserId, session: SessionId, termination: &Termination) {
     tracing::warn!(
         event = "session_end_unconfirmed",
-        actor = termination.by.as_ref().map(UserId::as_str),
+        actor = actor(termination),
         user_id = user.as_str(),
         session_id = %session,
         reason = termination.reason.as_str(),
@@ -157,4 +157,10 @@ pub fn audit_session_end_unconfirmed(user: &UserId, session: SessionId, terminat
 /// Writes the line of a panic. It says where the panic was, and not its message, which may quote the request.
 pub fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(location = panic.location().map(tracing::field::display), "panicked");
+}
+
+/// Who ends a session: a user by the id, or the identity provider.
+fn actor(termination: &Termination) -> Option<&str> {
+    let is_provider = termination.reason == EndReason::LoggedOutAtProvider;
+    termination.by.as_ref().map(UserId::as_str).or(is_provider.then_some("provider"))
 }

@@ -293,7 +293,7 @@ pub async fn end_all(
     keep: Option<SessionId>,
     termination: &Termination,
 ) -> Vec<Session> {
-    let order = EndAll { termination: termination.clone(), keep };
+    let order = EndAll { termination: termination.clone(), keep, until: None };
     store.end_all(user, None, &order, Clock::start(termination.at)).await.unwrap()
 }
 
@@ -414,7 +414,7 @@ impl Reply {
             ("x-content-type-options", "nosniff"),
         ]);
         match self.status {
-            401 => headers.extend([("www-authenticate", "Bearer")]),
+            401 => headers.extend([("www-authenticate", self.challenge())]),
             405 => headers.extend([("allow", self.allow())]),
             503 if self.body["code"] == "store_unavailable" => headers.extend([("retry-after", "1")]),
             200 => headers.extend(self.headers.get("link").map(|link| ("link", link.as_str()))),
@@ -431,6 +431,13 @@ impl Reply {
                 assert!(self.body[field].is_string(), "{field} in {}", self.text);
             }
         }
+    }
+
+    /// What a client has to do: with a session of the identity provider, authenticate there again.
+    fn challenge(&self) -> &str {
+        let challenge = self.headers.get("www-authenticate").map(String::as_str).unwrap_or_default();
+        let again = r#"Bearer error="insufficient_user_authentication", max_age="0""#;
+        if self.body["code"] == "session_ended" && challenge == again { again } else { "Bearer" }
     }
 
     /// The seconds until the issuer of tokens may be asked again.

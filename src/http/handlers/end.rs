@@ -1,9 +1,10 @@
 //! The end of many sessions at once: all sessions of some users, or single sessions of any users.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::hash::Hash;
 use std::time::Duration;
-use std::vec;
+use std::{slice, vec};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
@@ -17,7 +18,7 @@ use crate::http::app::App;
 use crate::http::problem::{Code, PartlyEnded, Problem};
 use crate::http::request::RequestContext;
 use crate::http::views::{EndedUser, NamedSession, SessionOutcome, count};
-use crate::session::{Note, Session, SessionId, Termination, UserId};
+use crate::session::{Note, ProviderSession, Session, SessionId, Termination, UserId};
 use crate::store::{EndAll, StoreError, UserSessions};
 use crate::telemetry::log;
 
@@ -31,9 +32,10 @@ const BODY_MAX: usize = 64 * 1024;
 const CALLER_CHECK: Duration = Duration::from_secs(1);
 
 /// What the body must be.
-const BODY: &str = "The body must be a JSON object with either user_ids (a list of 1 to 100 ids) or sessions (a list of \
-                    1 to 100 objects with user_id and session_id), and it may have reason (a string) and dry_run (true \
-                    or false), each once, and nothing else";
+const BODY: &str = "The body must be a JSON object with one of: user_ids (a list of 1 to 100 ids); sessions (a list of 1 \
+                    to 100 objects with user_id and session_id); user_id and provider_session (the id of a session of \
+                    the identity provider). It may have reason (a string) and dry_run (true or false), each once, and \
+                    nothing else";
 
 /// The body. A field that is unknown or given twice is an error, because a misspelled `dry_run` must not end anything.
 #[derive(Debug, Deserialize)]
@@ -43,6 +45,10 @@ struct Body {
     user_ids: Option<Vec<Id>>,
     #[serde(default, deserialize_with = "not_null")]
     sessions: Option<Vec<Named>>,
+    #[serde(default, deserialize_with = "not_null")]
+    user_id: Option<Id>,
+    #[serde(default, deserialize_with = "not_null")]
+    provider_session: Option<Id>,
     #[serde(default)]
     reason: Option<String>,
     #[serde(default)]
@@ -68,7 +74,7 @@ const NUMBER_MAX: u64 = 1 << 53;
 /// What a number among the ids must be.
 const NUMBER: &str = "that is a number must be a whole one from 0 to 2^53; a larger id must be a string";
 
-/// A user's id, as clients send it.
+/// An id, as clients send it.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Id {
@@ -88,6 +94,7 @@ struct EndRequest {
 enum Targets {
     Users(Vec<UserId>),
     Sessions(Vec<NamedSession>),
+    ProviderSession(UserId, ProviderSession),
 }
 
 /// The outcome of ending many sessions.
@@ -118,6 +125,16 @@ impl Id {
         };
         UserId::parse(&text).map_err(|error| Problem::bad_field(Code::BadUserId, field, error))
     }
+
+    /// As tokens name it: a text, or a whole number.
+    fn parse_provider_session(&self, user: &UserId) -> Result<ProviderSession, Problem> {
+        let bad = |expected: &dyn Display| Problem::bad_field(Code::BadBody, "provider_session", expected);
+        let text = match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => whole(number).ok_or_else(|| bad(&NUMBER))?.to_string(),
+        };
+        ProviderSession::new(user, &text).map_err(|error| bad(&error))
+    }
 }
 
 /// The number as a whole one that every client holds exactly. JSON may write 74 as 74.0.
@@ -143,9 +160,16 @@ impl EndRequest {
     fn parse(request: &RequestContext<'_>) -> Result<Self, Problem> {
         request.query().only(&[])?;
         let body: Body = request.strict_body(BODY_MAX, BODY)?;
-        let targets = match (body.user_ids, body.sessions) {
-            (Some(ids), None) => Targets::Users(parse_each(&ids, |id| id.parse("user_ids: each"))?),
-            (None, Some(named)) => Targets::Sessions(parse_each(&named, Named::parse)?),
+        let targets = match (body.user_ids, body.sessions, body.user_id, body.provider_session) {
+            (Some(ids), None, None, None) => {
+                Targets::Users(parse_each(&ids, |id| id.parse("user_ids: each"))?)
+            }
+            (None, Some(named), None, None) => Targets::Sessions(parse_each(&named, Named::parse)?),
+            (None, None, Some(user), Some(session)) => {
+                let user = user.parse("user_id")?;
+                let session = session.parse_provider_session(&user)?;
+                Targets::ProviderSession(user, session)
+            }
             _ => return Err(Problem::new(Code::BadBody, BODY)),
         };
         let note = Note::parse(&body.reason.unwrap_or_default());
@@ -183,6 +207,9 @@ pub async fn end_many(app: &App, request: &RequestContext<'_>) -> Result<Answer,
         Targets::Users(users) => end_users(app, request, users, note).await,
         Targets::Sessions(sessions) if dry_run => dry_run_of_sessions(app, request, sessions).await,
         Targets::Sessions(sessions) => end_sessions(app, request, sessions, note).await,
+        Targets::ProviderSession(user, session) => {
+            end_provider_session(app, request, user, &session, note, dry_run).await
+        }
     }
 }
 
@@ -209,7 +236,7 @@ async fn end_users(
     note: Option<Note>,
 ) -> Result<Answer, Problem> {
     check_staff(app, request, &users).await?;
-    let order = EndAll { termination: request.revocation(note), keep: None };
+    let order = EndAll { termination: request.revocation(note), keep: None, until: None };
     // A round of calls is a query and a transaction.
     let latest_start = request.latest_start(2 * app.store.timeouts().call);
     let mut progress = Progress::of(users);
@@ -301,6 +328,30 @@ async fn end_session(
     let outcome = if ended.first { SessionOutcome::ended } else { SessionOutcome::already_ended };
     let receipt = ended.session.terminated.unwrap_or_else(|| termination.clone());
     Ok(outcome(named.clone(), receipt))
+}
+
+/// What a webhook of a provider without back-channel logout calls. Tokens of that session which were never seen here are out
+/// too, until the person authenticates again.
+async fn end_provider_session(
+    app: &App,
+    request: &RequestContext<'_>,
+    user_id: UserId,
+    session: &ProviderSession,
+    note: Option<Note>,
+    dry_run: bool,
+) -> Result<Answer, Problem> {
+    check_staff(app, request, slice::from_ref(&user_id)).await?;
+    if dry_run {
+        let live = app.store.live_provider_session(&user_id, session, request.now).await?;
+        log::audit_dry_run(request.user(), &user_id, live.as_slice());
+        let revoked = live.iter().count();
+        let users = vec![EndedUser { user_id, revoked }];
+        return Answer::ok(&EndedView::would_end(revoked, Outcomes::Users(users)));
+    }
+    let (at, termination) = (request.now.timestamp(), request.revocation(note));
+    let ended = app.store.end_provider_session(&user_id, session, at, &termination, request.clock).await?;
+    let revoked = usize::from(ended.is_some_and(|ended| ended.first));
+    Answer::ok(&EndedView::ended(revoked, Outcomes::Users(vec![EndedUser { user_id, revoked }])))
 }
 
 /// Targets that end one after the other, and what came of them. One that cannot be ended does not keep the others from

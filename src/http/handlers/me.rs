@@ -33,9 +33,13 @@ struct DeviceCount {
 pub async fn sign_in(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {
     let body = SignInBody::parse(&mut request.json_body()?)?;
     let (origin, key) = (request.origin(), SignInKey::Token(request.token()));
-    let new = new_session(request, request.user(), origin, key, &request.client_hints(), &body)?;
+    let mut new = new_session(request, request.user(), origin, key, &request.client_hints(), &body)?;
+    if request.caller.provider_session.is_some() {
+        // Each session of the provider is a session of its own, also on the same device.
+        new.identity.fingerprint = None;
+    }
     let signed_in = app.store.sign_in(&new, request.clock).await?;
-    let signed_in = signed_in.ok_or_else(Problem::session_ended)?;
+    let signed_in = signed_in.ok_or_else(|| Problem::session_ended(&request.caller))?;
     let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
     let id = Some(signed_in.session.id);
     let session = SessionView::for_owner(&signed_in.session, id, request.now, app.policy());
@@ -91,7 +95,7 @@ pub async fn logout(app: &App, request: &RequestContext<'_>) -> Result<Answer, P
     let id = me.inferred(request, app.policy()).ok_or_else(Problem::nothing_to_log_out)?;
     let (user, termination) = (request.user(), request.termination(EndReason::Logout, note));
     let ended = app.store.end_and_bind(user, id, &request.token(), &termination, request.clock).await?;
-    ended_answer(app, request, &ended.ok_or_else(Problem::session_ended)?, Some(id))
+    ended_answer(app, request, &ended.ok_or_else(|| Problem::session_ended(&request.caller))?, Some(id))
 }
 
 async fn end_own(
@@ -126,7 +130,7 @@ pub async fn logout_all(app: &App, request: &RequestContext<'_>) -> Result<Answe
     if exclude_current && keep.is_none() {
         return Err(Problem::current_session_unknown());
     }
-    let order = EndAll { termination: request.termination(EndReason::LogoutAll, note), keep };
+    let order = EndAll { termination: request.termination(EndReason::LogoutAll, note), keep, until: None };
     let ended = app.store.end_all(request.user(), Some(me.sessions), &order, request.clock).await?;
     let view = |session| SessionView::for_owner(session, me.current, request.now, app.policy());
     let all = EndedAllView::ended(ended.iter().map(view).collect());
@@ -150,6 +154,6 @@ pub async fn record_activity(app: &App, request: &RequestContext<'_>) -> Result<
     let session = app.store.record_activity(seen, &request.origin(), request.clock).await?;
     // A termination between the read and the write wins.
     let session = session.filter(|session| session.is_live_at(request.now, app.policy()));
-    let session = session.ok_or_else(Problem::session_ended)?;
+    let session = session.ok_or_else(|| Problem::session_ended(&request.caller))?;
     Answer::ok(&SessionView::for_owner(&session, current, request.now, app.policy()))
 }

@@ -5,6 +5,7 @@ pub mod authorizer;
 pub mod end;
 pub mod list;
 pub mod me;
+pub mod provider;
 pub mod search;
 pub mod service;
 mod sign_in;
