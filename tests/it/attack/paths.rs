@@ -85,7 +85,7 @@ async fn session_ids_are_uuids() {
     assert_eq!(shown.ok()["id"], own.as_str());
 }
 
-const WRONG_PATHS: &str = "|/|/sessions|/sessions/users/74|/sessions/user/74/75\
+const WRONG_PATHS: &str = "|/|/sessions/|/sessions/users/74|/sessions/user/74/75\
     |/sessions/user/74/session/a/b|//sessions/user/74|/sessions//user/74|/sessions/user//74\
     |/sessions/user/74/|/sessions/user/74//|/sessions/./user/74|/./sessions/user/74|/x/../sessions/user/74\
     |/sessions/user/75/../74|/sessions%2Fuser%2F74|/sessions/user%2F74|/sessions/%75ser/74\
