@@ -77,6 +77,11 @@ def one_user_throttled(minute, n):
     minute.fail(1, "store_unavailable")
 
 
+def index_throttled(minute, n):
+    minute.put("AWS/DynamoDB", "WriteThrottleEvents", 4, TableName=TABLE, GlobalSecondaryIndexName="everyone")
+    minute.fail(1, "store_unavailable")
+
+
 def dynamodb_down(minute, n):
     minute.put("AWS/DynamoDB", "SystemErrors", 4 * n, TableName=TABLE, Operation="Query")
     minute.fail(n, "store_unavailable")
@@ -137,6 +142,7 @@ FAULTS = {
     "the access log's group is gone": (access_log_gone, "LogSilentAlarm"),
     "the log is ten times as large": (ten_times_the_log, "LogVolumeAlarm"),
     "one user is throttled": (one_user_throttled, "TableThrottlesAlarm"),
+    "the index of all users is throttled": (index_throttled, "TableThrottlesAlarm"),
     "DynamoDB is down": (dynamodb_down, "TableErrorsAlarm"),
     "the table's KMS key is disabled": (key_disabled, "TableKeyAlarm"),
     "TTL is off": (wrong_setting, "SettingsAlarm"),

@@ -19,10 +19,11 @@ const LIMIT_MAX: usize = 200;
 const FRAGMENT_MAX: usize = 128;
 
 /// The names of the filters.
-const FILTERS: [&str; 8] = [
+const FILTERS: [&str; 9] = [
     "ip_address",
     "browser",
     "os",
+    "location",
     "device_type",
     "signed_in_after",
     "signed_in_before",
@@ -74,6 +75,7 @@ fn parse_filter(query: &Query<'_>) -> Result<SessionFilter, Problem> {
         network: query.parsed("ip_address", NETWORK, network)?,
         browser: query.parsed("browser", FRAGMENT, fragment)?,
         os: query.parsed("os", FRAGMENT, fragment)?,
+        location: query.parsed("location", FRAGMENT, fragment)?,
         device_type: query.parsed("device_type", DEVICE_TYPE, DeviceType::from_code)?,
         signed_in_after: query.parsed("signed_in_after", TIME, time)?,
         signed_in_before: query.parsed("signed_in_before", TIME, time)?,

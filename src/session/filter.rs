@@ -17,6 +17,8 @@ pub struct SessionFilter {
     pub browser: Option<Fragment>,
     /// What the system's name contains.
     pub os: Option<Fragment>,
+    /// What the name of the device's place contains.
+    pub location: Option<Fragment>,
     /// The kind of the device.
     pub device_type: Option<DeviceType>,
     /// The session began at this time or later.
@@ -37,6 +39,9 @@ impl SessionFilter {
         self.network.is_none_or(|network| addresses().into_iter().any(|text| is_within(network, text)))
             && self.browser.as_ref().is_none_or(|fragment| fragment.is_in(&session.device.browser))
             && self.os.as_ref().is_none_or(|fragment| fragment.is_in(&session.device.os))
+            && self.location.as_ref().is_none_or(|fragment| {
+                session.location.as_ref().is_some_and(|location| fragment.is_in(location.as_str()))
+            })
             && self.device_type.is_none_or(|kind| session.device.kind == kind)
             && self.signed_in_after.is_none_or(|time| created >= time)
             && self.signed_in_before.is_none_or(|time| created < time)

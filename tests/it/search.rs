@@ -14,7 +14,9 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::{Value, json};
-use sessions::session::{Clock, DeviceType, Fragment, Session, SessionFilter, SessionId, Timestamp};
+use sessions::session::{
+    Clock, DeviceType, Fragment, Location, Session, SessionFilter, SessionId, Timestamp,
+};
 use sessions::store::{Page, Search, SessionStore, Timeouts};
 use tokio::runtime::Builder;
 
@@ -53,6 +55,9 @@ async fn sign_in(service: &mut Service, user: &str, address: &str, browser: &str
     service.pass(TimeDelta::minutes(1));
     let mut new = new_session(user, browser, service.now);
     new.origin.ip_address = address.into();
+    if browser == "Edge" {
+        new.origin.location = Location::new("Tashkent, Uzbekistan");
+    }
     (new.device.browser, new.device.os) = (browser.into(), os.into());
     if os == "iOS" {
         new.device.kind = DeviceType::Mobile;
@@ -102,7 +107,7 @@ async fn the_sessions_of_all_users_come_newest_first() {
 #[tokio::test]
 async fn each_filter_finds_what_it_says() {
     let service = scene().await;
-    let cases: [(&str, &[&str]); 24] = [
+    let cases: [(&str, &[&str]); 25] = [
         ("ip_address=203.0.113.7", &["70"]),
         ("ip_address=203.0.113.0%2F24", &["71", "70"]),
         ("ip_address=203.0.113.64/26", &["71"]),
@@ -116,6 +121,7 @@ async fn each_filter_finds_what_it_says() {
         ("os=windows", &["auth0|ab", "70"]),
         ("os=windows%2011", &["auth0|ab"]),
         ("os=unknown", &["74"]),
+        ("location=TASH", &["auth0|ab"]),
         ("device_type=mobile", &["72"]),
         ("device_type=web&os=win", &["auth0|ab", "70"]),
         // They signed in at 00:01 to 00:05; three were active at 00:10.
