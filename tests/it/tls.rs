@@ -9,12 +9,12 @@ use crate::support::tls::{Front, Trust};
 use crate::support::*;
 use serde_json::Value;
 
-/// The status of an admin's list by a function that calls `host` and trusts the roots in this file.
-async fn list(database: &Table, host: &str, roots: &Path) -> Value {
+/// The status of an admin's list by a function that calls `host` and trusts the roots in this file; none if it ends.
+async fn list(database: &Table, host: &str, roots: &Path) -> Option<Value> {
     let database = Table { endpoint: format!("https://{host}"), ..database.clone() };
     let mut function = start(&database, &[("SSL_CERT_FILE", roots.to_str().unwrap())]).await;
-    let answer = function.invoke(&Call::of(ROUTES[0]).token(&admin_token()).event()).await.unwrap();
-    answer.body["statusCode"].clone()
+    let answer = function.invoke(&Call::of(ROUTES[0]).token(&admin_token()).event()).await.ok()?;
+    Some(answer.body["statusCode"].clone())
 }
 
 /// The port of a TLS server in front of the engine, and the files of roots with which clients trust it.
@@ -29,7 +29,11 @@ async fn the_function_trusts_a_server_whose_certificate_a_root_has_signed() {
     let (database, folder) = (database().await, Folder::new());
     let (port, trust) = serve(&database, &folder).await;
     for roots in [trust.test_root, trust.all_roots] {
-        assert_eq!(list(&database, &format!("localhost:{port}"), &roots).await, 200, "{roots:?}");
+        assert_eq!(
+            list(&database, &format!("localhost:{port}"), &roots).await,
+            Some(200.into()),
+            "{roots:?}"
+        );
     }
 }
 
@@ -38,10 +42,12 @@ async fn the_function_refuses_an_unknown_root_or_another_name() {
     let (database, folder, other_folder) = (database().await, Folder::new(), Folder::new());
     let (port, trust) = serve(&database, &folder).await;
     let (_, other) = serve(&database, &other_folder).await;
-    let no_roots = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    let refused =
-        [("localhost", &other.all_roots), ("localhost", &no_roots), ("127.0.0.1", &trust.test_root)];
-    for (host, roots) in refused {
-        assert_eq!(list(&database, &format!("{host}:{port}"), roots).await, 503, "{host} {roots:?}");
+    for (host, roots) in [("localhost", &other.all_roots), ("127.0.0.1", &trust.test_root)] {
+        let status = list(&database, &format!("{host}:{port}"), roots).await;
+        assert_eq!(status, Some(503.into()), "{host} {roots:?}");
     }
+    // Without any root a build for tests ends at its start, because the SDK's client asserts there that it has one.
+    let no_roots = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let status = list(&database, &format!("localhost:{port}"), &no_roots).await;
+    assert!(status.is_none_or(|status| status == 503), "{no_roots:?}");
 }
