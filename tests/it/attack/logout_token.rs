@@ -34,7 +34,9 @@ impl Receiver {
     fn with(extra: &[(&str, &str)]) -> Self {
         let signer = Signer::p256();
         let jwks = keys::set(&[signer.jwk(json!({"kid": "a"}))]);
-        let all = [extra, &[("LOGOUT_AUDIENCE", CLIENT)], &keys::settings(&jwks)].concat();
+        let own =
+            [("LOGOUT_AUDIENCE", CLIENT), ("PROVIDER_SESSION_CLAIM", "sid"), ("SESSION_ID_CLAIM", "own")];
+        let all = [extra, &own, &keys::settings(&jwks)].concat();
         let auth = settings(&nowhere(), &all).auth;
         Self { signer, authenticator: Authenticator::new(auth, Metrics::default()) }
     }
@@ -71,6 +73,11 @@ fn a_logout_token_says_who_signed_out_of_which_session_and_when() {
         (json!({"jti": null}), logout(of("f81d4fae"), START)),
     ] {
         assert_eq!(receiver.judge_claims(changes.clone()).unwrap(), expected, "{changes}");
+    }
+    // Where the tokens of users do not carry the `sid`, a logout is of all sessions.
+    for claim in ["", "auth_time"] {
+        let receiver = Receiver::with(&[("PROVIDER_SESSION_CLAIM", claim)]);
+        assert_eq!(receiver.judge_claims(json!({})).unwrap(), logout(None, START), "{claim}");
     }
     for typ in [
         "",
