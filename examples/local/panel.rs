@@ -39,6 +39,9 @@ async fn answer(mut connection: TcpStream, api: &str, issuer: &Issuer) -> std::i
         ("GET", "/") => ("200 OK", "text/html", include_str!("../panel/index.html").into()),
         ("GET", "/panel.css") => ("200 OK", "text/css", include_str!("../panel/panel.css").into()),
         ("GET", "/panel.js") => ("200 OK", "text/javascript", include_str!("../panel/panel.js").into()),
+        ("GET", "/signed-in.js") => {
+            ("200 OK", "text/javascript", include_str!("../panel/signed-in.js").into())
+        }
         ("GET", "/demo.json") => ("200 OK", "application/json", demo_json(api, issuer)),
         ("GET", provider::KEY_SET_PATH) => ("200 OK", "application/json", issuer.key_set()),
         _ => ("404 Not Found", "text/plain", "There is nothing here.\n".into()),

@@ -1,6 +1,8 @@
 // The panel: a client of the session service and of nothing else. Whatever the service says reaches the page as
 // text, never as HTML.
 
+import { signedInPage } from "./signed-in.js";
+
 const PAGE = 20;
 /** The most users in one summary. */
 const SUMMARY_MAX = 50;
@@ -84,7 +86,8 @@ async function send(method, path, token, json, signal) {
     throw new Problem(`The service at ${demo.api} does not answer.${did}`);
   }
   const body = parse(text);
-  if (response.ok && body) return { body, next: nextPage(response.headers.get("Link")) };
+  const link = response.headers.get("Link");
+  if (response.ok && body) return { body, next: nextPage(link), since: /since="([^"]+)"/.exec(link)?.[1] };
   const retryAfter = Number(response.headers.get("Retry-After")) || 0;
   throw new Problem(detailOf(response.status, body), { ...body, status: response.status, retryAfter });
 }
@@ -272,7 +275,7 @@ function pasted(event) {
 // ---------------------------------------------------------------- views
 
 function show(...ids) {
-  for (const id of ["sign-in", "find", "view"]) $(id).hidden = !ids.includes(id);
+  for (const id of ["sign-in", "find", "filters", "view", "search-on"]) $(id).hidden = !ids.includes(id);
   const signedIn = !ids.includes("sign-in");
   $("nav").hidden = $("who").hidden = !signedIn;
 }
@@ -284,11 +287,15 @@ function route() {
   leaving = new AbortController();
   const { sub, role } = claims();
   $("who-name").textContent = sub === undefined ? "" : `User ${sub}${role ? `, ${[role].flat().join(", ")}` : ""}`;
-  const [, place, user] = location.hash.split("/");
+  const [path, query] = location.hash.split("?");
+  const [, place, user] = path.split("/");
   const atMine = (place || (isAdmin() ? "users" : "mine")) === "mine";
-  $("to-users").hidden = !isAdmin();
-  mark("to-users", !atMine);
+  const atSignedIn = place === "signed-in" && isAdmin();
+  $("to-users").hidden = $("to-signed-in").hidden = !isAdmin();
+  mark("to-users", !atMine && !atSignedIn);
+  mark("to-signed-in", atSignedIn);
   mark("to-mine", atMine);
+  if (atSignedIn) return open(signedInPart.page(query), ["filters", "view", "search-on"]);
   if (atMine) return open(mine, ["view"]);
   const id = decode(user);
   $("user").value = id;
@@ -326,7 +333,7 @@ function open(of, sections) {
   $("view-title").textContent = of.title;
   for (const id of ["notice", "summary", "content", "history"]) $(id).replaceChildren();
   $("end-all").hidden = $("unmarked").hidden = $("older").hidden = true;
-  $("past").hidden = of === everybody;
+  $("past").hidden = of === everybody || Boolean(of.show);
   $("view-title").focus();
   return refresh();
 }
@@ -339,7 +346,8 @@ async function refresh({ quiet = false } = {}) {
   const { signal } = leaving;
   view.quiet = quiet;
   if (!quiet && $("content").querySelector("li, table")) say($("summary"), "Refreshing…");
-  await (view.of === everybody ? showUsers(signal) : showSessions(view.of, signal));
+  if (view.of.show) await view.of.show(signal);
+  else await (view.of === everybody ? showUsers(signal) : showSessions(view.of, signal));
   if (!signal.aborted) view.quiet = false;
 }
 
@@ -352,7 +360,8 @@ async function showSessions(of, signal) {
 
 /** Somebody is back at this page, where the lists may be old by now. */
 function refreshQuietly() {
-  const atList = signedIn && !$("view").hidden && !$("dialog").open;
+  // A search is not repeated by itself: it may read much, and its rows may be marked.
+  const atList = signedIn && !$("view").hidden && !$("dialog").open && !view.of.show;
   if (atList && document.visibilityState === "visible") refresh({ quiet: true });
 }
 
@@ -604,8 +613,11 @@ function fillWhat(node, { device_name: name, browser, os }) {
 
 /** The address, and its place if that is known. */
 function where({ ip_address: address, location }) {
-  return joined(location ? [address, chosen(location)] : [address], ", ");
+  return joined(location ? [found(address), chosen(location)] : [found(address)], ", ");
 }
+
+/** An address, which leads an admin to everybody who was seen there. */
+const found = (address) => (isAdmin() && /[.:]/.test(address) ? signedInPart.addressLink(address) : address);
 
 function historyRow(session) {
   const row = common("history-row", session);
@@ -628,7 +640,7 @@ function common(template, session) {
   row.querySelector("bdi").textContent = session.device_name;
   row.querySelector(".ip").replaceChildren(...where(session));
   row.querySelector(".from").hidden = !hasMoved(session);
-  row.querySelector(".from").textContent = `signed in from ${session.signed_in_ip}`;
+  row.querySelector(".from").replaceChildren("signed in from ", found(session.signed_in_ip ?? ""));
   setTime(row.querySelector(".since"), session.created_at);
   return row;
 }
@@ -862,7 +874,7 @@ async function answer(question) {
     const outcome = await question.perform(reason);
     if (!signedIn) return;
     if (asked === question) done(outcome);
-    await refresh();
+    if (!question.stays) await refresh();
   });
 }
 
@@ -886,9 +898,9 @@ async function inDialog(question, work) {
 // Not `disabled`, which would take the focus away from under the keyboard.
 const ready = (is) => $("confirm").setAttribute("aria-disabled", String(!is));
 
-function ending(session) {
+function ending(session, withUser = false) {
   const name = document.createElement("strong");
-  name.append(chosen(session.device_name));
+  name.append(chosen(session.device_name), ...(withUser ? [` of user ${session.user_id}`] : []));
   const from = hasMoved(session) ? ` from ${session.signed_in_ip}` : "";
   const hint = span(`${session.ip_address}, signed in${from} `, "hint");
   hint.append(timeAgo(session.created_at), ", active ", timeAgo(session.last_activity));
@@ -1002,6 +1014,22 @@ function offerDemo() {
   $("picks").hidden = !picks.length;
 }
 
+/** Goes to a place of the panel, also if it is there already. */
+function go(place) {
+  if (location.hash === place) route();
+  else location.hash = place;
+}
+
+/** Does it for what is open, until that is left. */
+const whileOpen = (work) => work(view.of, leaving.signal);
+
+const shortDate = (text) => short.format(new Date(text));
+
+const signedInPart = signedInPage({
+  $, Problem, appendRows, ask, attempt, call, chosen, claims, common, describe, ending, explain, go, howEnded, item, joined,
+  leave, paragraph, placeOf: (user) => placeOf(user), say, sessionCount, shortDate, showEnding, span, timeAgo, whileOpen,
+});
+
 /** The address of a user's page; another panel may link there. */
 const placeOf = (user) => `#/users/${encodeURIComponent(user)}`;
 
@@ -1009,17 +1037,20 @@ async function start() {
   $("token-form").onsubmit = pasted;
   $("find-form").onsubmit = (event) => {
     event.preventDefault();
-    const place = placeOf($("user").value.trim());
-    if (location.hash === place) route();
-    else location.hash = place;
+    go(placeOf($("user").value.trim()));
   };
+  signedInPart.start();
   $("leave").onclick = () => signOut();
   $("refresh").onclick = () => {
     $("notice").textContent = "";
     refresh();
   };
   $("exact").onclick = toggleExact;
-  $("end-all").onclick = () => (view.of === everybody ? endMarked([...view.marks]) : endAll(view.of));
+  $("end-all").onclick = () => {
+    if (view.of.end) view.of.end();
+    else if (view.of === everybody) endMarked([...view.marks]);
+    else endAll(view.of);
+  };
   $("cancel").onclick = () => $("dialog").close();
   addEventListener("hashchange", route);
   addEventListener("keydown", ignoreHeldEnter);

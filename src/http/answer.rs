@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::response::respond;
+use super::views::rfc3339;
+use crate::session::Timestamp;
 
 /// A success: a status, a JSON body, and perhaps a link to the next page.
 #[derive(Debug)]
@@ -28,6 +30,14 @@ impl Answer {
     /// Adds the link to the next page (RFC 8288).
     pub fn with_next_page(mut self, path_and_query: Option<String>) -> Self {
         self.link = path_and_query.map(|next| format!("<{next}>; rel=\"next\""));
+        self
+    }
+
+    /// Says in the link that every session that began later has been looked at.
+    pub fn looked_back_to(mut self, time: Option<Timestamp>) -> Self {
+        if let (Some(link), Some(time)) = (&mut self.link, time) {
+            link.push_str(&format!("; since=\"{}\"", rfc3339(time)));
+        }
         self
     }
 

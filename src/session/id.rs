@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::DateTime;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Serialize, Serializer};
 use uuid::{Builder, Uuid};
@@ -117,6 +118,11 @@ impl SessionId {
         Self(Uuid::from_u128(u128::from(millis) << 80))
     }
 
+    /// When its session began.
+    pub fn began_at(self) -> Option<Timestamp> {
+        DateTime::from_timestamp_millis(i64::try_from(self.0.as_u128() >> 80).ok()?)
+    }
+
     /// The id right before this one; `None` for the lowest.
     pub fn previous(self) -> Option<Self> {
         self.0.as_u128().checked_sub(1).map(Uuid::from_u128).map(Self)
@@ -215,6 +221,7 @@ mod tests {
         fn an_id_is_at_or_after_a_time_exactly_if_its_session_is(start in 0..100_i64, time in 0..100_i64, random: [u8; 10]) {
             let id = SessionId::new(at(start), random);
             prop_assert_eq!(id >= SessionId::lowest_at(at(time)), start >= time);
+            prop_assert_eq!(id.began_at(), Some(at(start)));
             let previous = id.previous().unwrap();
             prop_assert!(previous < id && previous.to_string() < id.to_string() && id <= SessionId::MAX);
         }

@@ -36,7 +36,8 @@ fn users(page: &Value) -> Vec<String> {
 
 /// The target of the next page.
 fn next(reply: &Reply) -> Option<&str> {
-    reply.headers.get("link")?.strip_prefix('<')?.strip_suffix(">; rel=\"next\"")
+    let (target, rest) = reply.headers.get("link")?.strip_prefix('<')?.split_once('>')?;
+    rest.starts_with("; rel=\"next\"").then_some(target)
 }
 
 /// All pages of a search.
@@ -269,6 +270,11 @@ async fn a_page_may_be_empty_and_have_a_next_one() {
     let pages = pages(&service, "?ip_address=203.0.113.7&limit=1").await;
     let (last, others) = pages.split_last().unwrap();
     assert_eq!(last.ids(), [rare.id.to_string()]);
+    // What was looked at last came a second after the session that is found at the end, or later.
+    for page in others {
+        let (_, since) = page.headers["link"].split_once("; since=").unwrap();
+        assert!(since > "\"2040-01-01T00:01:0" && since < "\"2040-01-01T00:04", "{since}");
+    }
     assert!(others.len() > 1 && others.iter().all(|page| page.ids().is_empty()), "{}", others.len());
 }
 

@@ -7,6 +7,7 @@ use crate::http::filter::SearchQuery;
 use crate::http::problem::Problem;
 use crate::http::request::RequestContext;
 use crate::http::views::SessionView;
+use crate::session::SessionId;
 use crate::telemetry::log;
 
 /// Handles `GET /sessions`.
@@ -22,5 +23,6 @@ pub async fn search_sessions(app: &App, request: &RequestContext<'_>) -> Result<
     let views: Vec<_> = page.sessions.iter().map(view).collect();
     let path = request.client_path("/sessions");
     let next = page.next.map(|after| format!("{path}?{}", query.next(request.user(), after)));
-    Ok(Answer::ok(&views)?.with_next_page(next))
+    let looked_back_to = page.next.and_then(SessionId::began_at);
+    Ok(Answer::ok(&views)?.with_next_page(next).looked_back_to(looked_back_to))
 }
