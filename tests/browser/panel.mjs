@@ -70,6 +70,7 @@ const text = (selector) => page.locator(selector).innerText();
 const see = (what, scope = page) => scope.getByText(what).filter({ visible: true }).first().waitFor();
 const press = (name) => page.getByRole("button", { name, exact: true }).click();
 const devices = () => page.locator("#content li.row");
+const found = () => page.locator("#content li.found");
 const history = () => page.locator("#history li.row");
 const focused = (selector) => page.locator(`${selector}:focus`).waitFor();
 
@@ -167,12 +168,13 @@ await page.route(`${PANEL}/demo.json`, async (route) => {
   await route.fulfill({ response, json: { ...demo, users: [...demo.users, "83", "84", "heidi"] } });
 });
 
-const liveOf = async (user) =>
-  (await (await fetch(`${API}/sessions/user/${user}`, { headers: { Authorization: `Bearer ${admin}` } })).json()).length;
+const sessionsOf = async (user) =>
+  (await fetch(`${API}/sessions/user/${user}`, { headers: { Authorization: `Bearer ${admin}` } })).json();
+const liveOf = async (user) => (await sessionsOf(user)).length;
 
 try {
-  await step("the panel's server gives out four files and nothing else", async () => {
-    for (const [path, type] of [["/", "text/html"], ["/panel.css", "text/css"], ["/panel.js", "text/javascript"], ["/demo.json", "application/json"]]) {
+  await step("the panel's server gives out five files and nothing else", async () => {
+    for (const [path, type] of [["/", "text/html"], ["/panel.css", "text/css"], ["/panel.js", "text/javascript"], ["/signed-in.js", "text/javascript"], ["/demo.json", "application/json"]]) {
       const response = await fetch(PANEL + path);
       assert.equal(response.status, 200, path);
       assert.equal(response.headers.get("content-type"), `${type}; charset=utf-8`);
@@ -392,6 +394,92 @@ try {
     await see("192.0.2.7, signed in from 198.51.100.3", page.locator("#dialog-list"));
     await press("Cancel");
     await page.unroute(`${API}/sessions/user/89*`, fake);
+  });
+
+  await step("an admin finds the sessions of everybody, and a filter is in the address", async () => {
+    for (const user of ["90", "91", "92"]) await signIn(user, "iphone");
+    await page.getByRole("link", { name: "Signed in" }).click();
+    await see("Mark all that are shown");
+    await page.getByLabel("Browser").fill("SAFARI");
+    await page.getByLabel("Signed in within").selectOption("1h");
+    await page.getByLabel("Browser").press("Enter");
+    await until(() => page.url().endsWith("#/signed-in?browser=SAFARI&signed_in_within=1h"));
+    await until(async () => (await found().count()) > 2 && (await found().filter({ hasNotText: "Safari" }).count()) === 0);
+    const newest = await found().first().locator(".user").innerText();
+    assert.equal(newest, "User 92", "newest first");
+    await page.reload();
+    await see("Safari on iPhone", found());
+    assert.equal(await page.getByLabel("Browser").inputValue(), "SAFARI");
+    await pictures("signed-in");
+    await page.getByLabel("Browser").fill("none such");
+    await press("Search");
+    await see("No session matches these filters.");
+    await press("Clear");
+    await see("Mark all that are shown");
+    assert.ok(page.url().endsWith("#/signed-in"));
+    const own = found().filter({ hasText: "User 1" }).filter({ hasText: "Yours" });
+    assert.ok(await own.first().getByRole("checkbox").isDisabled(), "one's own sessions end under My devices");
+  });
+
+  await step("a wrong filter is explained", async () => {
+    await page.getByLabel("Address or network").fill("203.0.113");
+    await press("Search");
+    await see("ip_address must be an address such as 203.0.113.7");
+    await press("Clear");
+    await see("Mark all that are shown");
+  }, refused(400));
+
+  await step("several marked sessions end with one reason, and each says its result", async () => {
+    const of = (user) => found().filter({ hasText: `User ${user}` });
+    for (const user of ["90", "91", "92"]) await of(user).getByRole("checkbox").check();
+    await see(/^3 of \d+ sessions marked$/);
+    const [{ id }] = await sessionsOf("91");
+    await fetch(`${API}/sessions/user/91/session/${id}?reason=stolen`, {
+      method: "DELETE", headers: { Authorization: `Bearer ${token("2", "--role", "admin")}` },
+    });
+    await press("End 3 sessions");
+    await page.getByRole("heading", { name: "End 2 sessions of 3 users?" }).waitFor();
+    await see("Had ended already: Ended by user 2 as admin", page.locator("#dialog-list"));
+    await page.getByLabel("Reason").fill("leaked network");
+    await pictures("signed-in-end");
+    await press("End 2 sessions");
+    await see("2 sessions ended. 1 had ended already.");
+    await see("Ended by you as admin (“leaked network”), just now", of("90"));
+    await see("Had ended already: Ended by user 2 as admin (“stolen”), just now", of("91"));
+    assert.ok(await of("92").getByRole("checkbox").isDisabled());
+    for (const user of ["90", "91", "92"]) assert.equal(await liveOf(user), 0);
+    await pictures("signed-in-ended");
+  });
+
+  await step("many empty pages are followed, can be stopped, and go on", async () => {
+    const page_ = { id: "01990000-0000-7000-8000-000000000093", user_id: 93, device_name: "Rare", device_type: "web", browser: "Rare", os: "Linux",
+      ip_address: "192.0.2.93", signed_in_ip: "192.0.2.93", location: null, created_at: "2026-01-01T00:00:00Z", last_activity: "2026-01-01T00:00:00Z",
+      expires_at: "2099-01-01T00:00:00Z", is_active: true };
+    let left = 30;
+    const fake = (route) => {
+      const link = `</sessions?limit=50&cursor=x>; rel="next"; since="2026-0${1 + (left % 9)}-01T00:00:00.000Z"`;
+      const headers = { "access-control-allow-origin": "*", "access-control-expose-headers": "link", ...(left ? { link } : {}) };
+      const json = left ? [] : [page_];
+      left = Math.max(0, left - 1);
+      return new Promise((done) => setTimeout(() => done(route.fulfill({ json, headers })), 50));
+    };
+    await page.route(`${API}/sessions?*`, fake);
+    await press("Refresh");
+    await see(/^Searching… 0 found; all who signed in since .* are looked at$/);
+    await press("Stop");
+    await see("Nothing is found yet.");
+    assert.ok(left > 0, "stopped on the way");
+    await press("Load more");
+    await see("Rare", found());
+    await until(async () => !(await page.locator("#load-more").isVisible()));
+    await page.unroute(`${API}/sessions?*`, fake);
+  });
+
+  await step("an address leads to everybody who was seen there", async () => {
+    await showUser("74");
+    await devices().first().locator(".ip a").click();
+    await until(() => page.url().includes("#/signed-in?ip_address="));
+    await see("User 74", found());
   });
 
   await step("ends all, after saying which", async () => {
