@@ -221,7 +221,7 @@ def check_boundary() -> None:
     needs = {
         "FunctionRole": [
             *((f"dynamodb:{each}", arn("dynamodb", "table/sessions-dev-T-A1")) for each in ("GetItem", "PutItem", "UpdateItem")),
-            ("dynamodb:Query", arn("dynamodb", "table/sessions-dev-T-A1/index/live")),
+            *(("dynamodb:Query", arn("dynamodb", f"table/sessions-dev-T-A1/index/{each}")) for each in ("live", "everyone")),
             ("logs:PutLogEvents", arn("logs", "log-group:sessions-dev-FunctionLog-A1:log-stream:x")),
             ("xray:PutTraceSegments", "*"),
             ("kms:Decrypt", KEY),

@@ -171,7 +171,7 @@ export function signedInPage(panel) {
   /** Says of each marked session what would end, and ends them with one reason; who is left can be tried again. */
   function endMarked(of) {
     const marked = new Map(of.marks);
-    const users = new Set([...marked.values()].map(({ user_id: user }) => String(user))).size;
+    let users = 0;
     let left = [...marked.values()].map(named);
     const results = [];
     ask({
@@ -183,6 +183,7 @@ export function signedInPage(panel) {
         for (let at = 0; at < left.length; at += END_MAX) {
           all.push(...(await end(left.slice(at, at + END_MAX), { dry_run: true })));
         }
+        users = new Set(living(all).map(({ user_id: user }) => String(user))).size;
         return all;
       },
       item: (outcome) => (outcome.outcome === "would_end" ? ending(marked.get(outcome.session_id), true) : resultItem(of, outcome)),

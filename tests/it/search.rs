@@ -293,7 +293,10 @@ async fn a_request_reads_a_few_partitions_at_the_same_time_and_a_bounded_amount(
     .await;
     service.pass(TimeDelta::hours(1));
     proxy.take();
+    service.flush_metrics();
     search(&service, "").await.ok();
+    let line: Value = serde_json::from_str(&service.flush_metrics().unwrap()).unwrap();
+    println!("a page of 50 with the check of the caller: {} read units", line["ReadUnits"]);
     let calls = proxy.take();
     let of_search: Vec<_> = calls.iter().filter(|call| call.body["IndexName"] == "everyone").collect();
     assert_eq!(of_search.len(), 8, "a full page takes one query of each partition");
