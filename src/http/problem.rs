@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use super::edge::AroundEdge;
 use super::response::respond;
-use super::views::{EndedUser, NamedSession, SessionOutcome, rfc3339};
+use super::views::{EndedUser, NamedSession, SessionOutcome};
 use crate::auth::{AuthError, Caller};
-use crate::session::{Lock, UserId};
+use crate::session::UserId;
 use crate::store::StoreError;
 use crate::telemetry::log::Causes;
 
@@ -90,8 +90,6 @@ codes! {
     TokenNamesNoUser = "token_names_no_user", UNAUTHORIZED;
     /// The session of the token has ended.
     SessionEnded = "session_ended", UNAUTHORIZED;
-    /// The user of the token is kept out.
-    UserLocked = "user_locked", UNAUTHORIZED;
     /// The token names no session, of ours or of the identity provider, and the service requires it.
     SidRequired = "sid_required", UNAUTHORIZED;
     /// The request does not come from a live session that is known.
@@ -114,8 +112,6 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED;
     /// The session that a service asked about is over.
     SessionAlreadyEnded = "session_already_ended", CONFLICT;
-    /// The user whom a service signs in or asks about is kept out.
-    TargetLocked = "target_locked", CONFLICT;
     /// It is not known which session is the current one.
     CurrentSessionUnknown = "current_session_unknown", CONFLICT;
     /// The body is too large.
@@ -133,8 +129,7 @@ codes! {
 impl Code {
     /// Whether a caller is refused as nobody is while all is well. The operator counts these.
     pub(super) fn is_rejection(self) -> bool {
-        let happens_every_day =
-            [Self::SessionEnded, Self::UserLocked, Self::TokenExpired, Self::NoCurrentSession];
+        let happens_every_day = [Self::SessionEnded, Self::TokenExpired, Self::NoCurrentSession];
         let is_refusal = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status());
         is_refusal && !happens_every_day.contains(&self)
     }
@@ -147,18 +142,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Cause>,
-    more: Option<Box<More>>,
-}
-
-/// What a problem says beside the members of every problem.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum More {
-    PartlyEnded(PartlyEnded),
-    /// When the lock is over; `null` if somebody has to lift it.
-    Locked {
-        until: Option<String>,
-    },
+    partly_ended: Option<Box<PartlyEnded>>,
 }
 
 /// What a request for many users or sessions did before it failed: what has ended, and what may still be live.
@@ -187,7 +171,7 @@ impl Problem {
         if code.status() == StatusCode::UNAUTHORIZED {
             headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }
-        Self { code, detail: detail.into(), headers, cause: None, more: None }
+        Self { code, detail: detail.into(), headers, cause: None, partly_ended: None }
     }
 
     /// A field with a wrong value. `expected` says what the field takes.
@@ -209,19 +193,6 @@ impl Problem {
     /// The logout token proves nothing (OpenID Connect Back-Channel Logout 1.0 section 2.8).
     pub(super) fn bad_logout_token(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::BadLogoutToken, description)
-    }
-
-    /// Who locked the user, and why, is not for the user.
-    pub(super) fn user_locked(lock: &Lock) -> Self {
-        Self::new(Code::UserLocked, "This user is locked").until(lock)
-    }
-
-    pub(super) fn target_locked(lock: &Lock) -> Self {
-        Self::new(Code::TargetLocked, "The user is locked").until(lock)
-    }
-
-    fn until(self, lock: &Lock) -> Self {
-        Self { more: Some(More::Locked { until: lock.until.map(rfc3339) }.into()), ..self }
     }
 
     pub(super) fn sid_required() -> Self {
@@ -285,7 +256,7 @@ impl Problem {
 
     /// The same problem, which came when some of the work was done.
     pub(super) fn after(self, partly_ended: PartlyEnded) -> Self {
-        Self { more: Some(More::PartlyEnded(partly_ended).into()), ..self }
+        Self { partly_ended: Some(partly_ended.into()), ..self }
     }
 
     pub(super) fn store_unavailable(cause: StoreError) -> Self {
@@ -321,7 +292,7 @@ impl Problem {
             detail: &self.detail,
             code: self.code.as_str(),
             request_id,
-            more: self.more.as_deref(),
+            partly_ended: self.partly_ended.as_deref(),
             oauth: (self.code == Code::BadLogoutToken)
                 .then_some(OauthError { error: "invalid_request", error_description: &self.detail }),
         };
@@ -342,7 +313,7 @@ struct Document<'a> {
     code: &'a str,
     request_id: &'a str,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    more: Option<&'a More>,
+    partly_ended: Option<&'a PartlyEnded>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     oauth: Option<OauthError<'a>>,
 }

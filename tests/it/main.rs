@@ -19,7 +19,6 @@ mod golden;
 mod interleaving;
 mod isolation;
 mod leaks;
-mod lock;
 mod metrics;
 mod model;
 mod openapi;

@@ -39,11 +39,6 @@ pub const SAMPLES: &[Sample] = &[
     sample("GET /sessions/user/{user_id}", &[Admin]),
     Sample { body: SIGN_IN, ..sample("POST /sessions/user/{user_id}", &[Service]) },
     sample("DELETE /sessions/user/{user_id}", &[Admin, Service]),
-    Sample {
-        body: Some(r#"{"reason": "a stolen phone"}"#),
-        ..sample("POST /sessions/user/{user_id}/lock", &[Admin, Service])
-    },
-    sample("DELETE /sessions/user/{user_id}/lock", &[Admin]),
     sample("GET /sessions/user/{user_id}/session/{session_id}", &[Admin, Service]),
     sample("DELETE /sessions/user/{user_id}/session/{session_id}", &[Admin, Service]),
     sample("POST /sessions/user/{user_id}/session/{session_id}/activity", &[Service]),
@@ -135,8 +130,6 @@ pub async fn tour(service: &mut super::Service) -> Vec<(&'static Sample, Reply)>
             for session in [&*own, NEVER] {
                 let call = sample.call(session).token(&token).header("idempotency-key", "key of the tour");
                 replies.push((sample, call.send(service).await));
-                // The next call is not about a locked user.
-                service.store().unlock(&super::user("74"), &super::user("1"), service.now).await.unwrap();
             }
         }
     }

@@ -236,7 +236,7 @@ async fn end_users(
     note: Option<Note>,
 ) -> Result<Answer, Problem> {
     check_staff(app, request, &users).await?;
-    let order = EndAll { termination: request.revocation(note), keep: None, until: None, lock: None };
+    let order = EndAll { termination: request.revocation(note), keep: None, until: None };
     // A round of calls is a query and a transaction.
     let latest_start = request.latest_start(2 * app.store.timeouts().call);
     let mut progress = Progress::of(users);

@@ -4,7 +4,6 @@ pub mod admin;
 pub mod authorizer;
 pub mod end;
 pub mod list;
-pub mod lock;
 pub mod me;
 pub mod provider;
 pub mod search;

@@ -49,6 +49,6 @@ async fn end(app: &App, logout: &Logout, clock: Clock) -> Result<(), StoreError>
     if app.unknown_users == UnknownUsers::NotFound && !sessions.is_known() {
         return Ok(());
     }
-    let order = EndAll { termination, keep: None, until: Some(at), lock: None };
+    let order = EndAll { termination, keep: None, until: Some(at) };
     app.store.end_all(user, Some(sessions), &order, clock).await.map(drop)
 }

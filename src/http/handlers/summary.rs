@@ -27,10 +27,6 @@ struct SummaryView {
     active: usize,
     /// The latest activity of a live session; `None` without one.
     last_activity: Option<String>,
-    /// Whether the user is kept out.
-    locked: bool,
-    /// Until when; `None` if somebody has to lift the lock.
-    locked_until: Option<String>,
 }
 
 /// Handles `GET /sessions/summary`.
@@ -41,15 +37,7 @@ pub async fn summary(app: &App, request: &RequestContext<'_>) -> Result<Answer, 
     let summaries = users.into_iter().zip(&sessions).map(|(user_id, sessions)| {
         let live = || sessions.live(request.now, app.policy());
         let last_activity = live().map(|session| session.last_activity).max().map(rfc3339);
-        let lock = sessions.lock(request.now);
-        SummaryView {
-            user_id,
-            known: sessions.is_known(),
-            active: live().count(),
-            last_activity,
-            locked: lock.is_some(),
-            locked_until: lock.and_then(|lock| lock.until).map(rfc3339),
-        }
+        SummaryView { user_id, known: sessions.is_known(), active: live().count(), last_activity }
     });
     Answer::ok(&summaries.collect::<Vec<_>>())
 }
