@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::percent_decode_str;
 use ring::digest;
 use serde_json::Value;
-use sessions::session::{Digest, UserId};
+use sessions::session::{Digest, Fingerprint, UserId};
 
 /// Shorter values are found anywhere by chance.
 const LENGTH_MIN: usize = 8;
@@ -76,7 +76,9 @@ impl Secrets {
         self.secret.add("token", token);
         self.secret.add("signature of a token", token.rsplit('.').next().unwrap_or_default());
         let body = body(event);
-        let fingerprint = body["device_fingerprint"].as_str();
+        // One that says nothing, such as zeros, is in many texts.
+        let fingerprint =
+            body["device_fingerprint"].as_str().filter(|text| Fingerprint::parse(text).is_some());
         self.secret.add("fingerprint", fingerprint.unwrap_or_default());
         let user = user(token, event);
         let signed = token.rsplit_once('.').map(|(signed, _)| signed);
