@@ -9,8 +9,8 @@ use super::backoff::Backoff;
 use super::expression::Expression;
 use super::item::attribute::{NOT_BEFORE, SESSION, SK, TTL};
 use super::item::{
-    Item, Reader, binding, idempotency_sk, key, number, provider_binding, provider_sk, session_sk, text,
-    token_sk,
+    Binding, Item, Reader, binding, idempotency_sk, key, number, provider_binding, provider_sk, session_sk,
+    text, token_sk,
 };
 use super::transaction::{RACES, are_only};
 use super::{SessionStore, StoreError};
@@ -30,17 +30,6 @@ pub(super) enum BindingKey {
     Once { digest: Digest, is_token: bool, ttl: i64 },
     /// A session of the identity provider. Providers refresh for years, so its record is never deleted.
     Provider { session: ProviderSession, auth_time: Option<i64> },
-}
-
-/// What a binding says. Nothing, while there is no item.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Binding {
-    /// The session that it names.
-    pub session: Option<SessionId>,
-    /// Tokens for which the user signed in at this second or before are over, whatever the session is.
-    pub not_before: Option<i64>,
-    /// When the user signed in at the provider for the session, in seconds since 1970, if the token said it.
-    pub auth_time: Option<i64>,
 }
 
 /// A binding as it was read, for a token that belongs to no session.

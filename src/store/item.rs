@@ -8,7 +8,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 
-use super::binding::Binding;
 use super::error::StoreError;
 use crate::session::{
     Device, DeviceIdentity, DeviceType, Digest, EndReason, LATEST_SECOND, Location, Note, Policy,
@@ -73,6 +72,17 @@ pub struct Profile {
     pub not_before: Option<i64>,
     /// The session that the user's last transaction wrote; `None` if it wrote none.
     pub newest: Option<SessionId>,
+}
+
+/// What a binding says. Nothing, while there is no item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Binding {
+    /// The session that it names.
+    pub session: Option<SessionId>,
+    /// Tokens for which the user signed in at this second or before are over, whatever the session is.
+    pub not_before: Option<i64>,
+    /// When the user signed in at the provider for the session, in seconds since 1970, if the token said it.
+    pub auth_time: Option<i64>,
 }
 
 pub(super) fn text(value: impl ToString) -> AttributeValue {

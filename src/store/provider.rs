@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::backoff::Backoff;
-use super::binding::{Binding, BindingKey};
+use super::binding::BindingKey;
+use super::item::Binding;
 use super::{EndedSession, SessionStore, StoreError};
 use crate::session::{Clock, ProviderSession, SessionId, Termination, Timestamp, UserId};
 

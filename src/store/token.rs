@@ -1,6 +1,7 @@
 //! The session of a token: every route asks here whether the caller's token is still good.
 
-use super::binding::{Binding, BindingKey, SeenBinding};
+use super::binding::{BindingKey, SeenBinding};
+use super::item::Binding;
 use super::{SessionStore, StoreError, UserSessions};
 use crate::session::{Session, SessionId, Sid, SignInKey, Timestamp, Token, UserId};
 
