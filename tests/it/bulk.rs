@@ -164,6 +164,7 @@ async fn a_wrong_request_ends_nothing() {
         json!({"user_ids": [74, true]}),
         json!({"user_ids": [74, [75]]}),
         json!({"user_ids": ids(101)}),
+        json!({"user_ids": vec![74; 101]}),
         json!({"user_ids": [74], "dryRun": true}),
         json!({"user_ids": [74], "dry-run": true}),
         json!({"user_ids": [74], "dry_run": "true"}),
@@ -220,8 +221,7 @@ async fn a_wrong_request_ends_nothing() {
     assert_eq!(live(&service, &["74", "75"]).await, [2, 1]);
     let of_a_service = end(&service, &service_token(), json!({"user_ids": ["backend", 1]})).await;
     assert_eq!(of_a_service.ok()["revoked"], 0, "a service may name itself, and has no sessions");
-    let hundred = ids(100).into_iter().chain(ids(100)).collect::<Vec<_>>();
-    assert_eq!(end(&service, &admin_token(), json!({"user_ids": hundred})).await.ok()["revoked"], 0);
+    assert_eq!(end(&service, &admin_token(), json!({"user_ids": ids(100)})).await.ok()["revoked"], 0);
 }
 
 #[tokio::test]

@@ -183,10 +183,13 @@ fn parse_each<T, P: Clone + Eq + Hash>(
     list: &[T],
     parse: impl Fn(&T) -> Result<P, Problem>,
 ) -> Result<Vec<P>, Problem> {
+    if !(1..=END_MAX).contains(&list.len()) {
+        return Err(Problem::new(Code::BadBody, BODY));
+    }
     let mut members = list.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     let mut named = HashSet::new();
     members.retain(|member| named.insert(member.clone()));
-    if (1..=END_MAX).contains(&members.len()) { Ok(members) } else { Err(Problem::new(Code::BadBody, BODY)) }
+    Ok(members)
 }
 
 impl EndedView {
