@@ -13,7 +13,7 @@ mod termination;
 mod time;
 mod token;
 
-pub use device::{Device, DeviceIdentity, DeviceType};
+pub use device::{Device, DeviceIdentity, DeviceType, Fingerprint};
 pub use digest::Digest;
 pub use filter::{Fragment, SessionFilter};
 pub use id::{InvalidSessionId, InvalidUserId, NoRandomNumbers, SessionId, USER_ID_MAX, UserId};

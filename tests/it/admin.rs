@@ -335,7 +335,7 @@ async fn errors_in_a_request_are_reported_only_after_authentication() {
 async fn fractions_of_a_millisecond_make_no_difference() {
     let mut service = Service::start().await;
     service.pass(TimeDelta::nanoseconds(123_456_789));
-    let body = json!({"device_fingerprint": "f"});
+    let body = json!({"device_fingerprint": "fingerprint of f"});
     let created = service.post("/sessions/create", &user_token("74"), body).await.body;
     assert_eq!(created["created_at"], "2040-01-01T00:00:00.123Z");
     let shown = service.get(LIST, &admin_token()).await.ok()[0].clone();

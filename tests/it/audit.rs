@@ -41,10 +41,11 @@ fn signed_in(what: &str, session: &str) -> Value {
 const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
 
 /// Signs user 74 in on a device, with a token of its own: the session and the token.
-async fn sign_in(service: &mut Service, fingerprint: &str) -> (String, String) {
+async fn sign_in(service: &mut Service, device: &str) -> (String, String) {
     service.pass(TimeDelta::seconds(1));
     let token = device_token("74");
-    let body = json!({"device_fingerprint": fingerprint, "device_name": "secret-name"}).to_string();
+    let body =
+        json!({"device_fingerprint": fingerprint_of(device), "device_name": "secret-name"}).to_string();
     let call = Call::new("POST", "/sessions/create").token(&token).header("user-agent", AGENT);
     (call.body(&body).send(service).await.id(), token)
 }

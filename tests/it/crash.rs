@@ -58,7 +58,7 @@ impl Scenario {
     fn event(&self, world: &World) -> Value {
         match (self.signs_in, self.one) {
             (Some(device), _) => {
-                let body = json!({"device_fingerprint": device}).to_string();
+                let body = json!({"device_fingerprint": fingerprint_of(device)}).to_string();
                 Call::new("POST", "/sessions/create").token(&user_token("74")).body(&body)
             }
             (None, Some(device)) => {

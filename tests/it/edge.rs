@@ -20,7 +20,9 @@ fn seen_from(call: Call, viewer: &str, city: &str) -> Call {
 }
 
 fn sign_in(token: &str) -> Call {
-    let call = Call::new("POST", "/sessions/create").token(token).body(r#"{"device_fingerprint": "f"}"#);
+    let call = Call::new("POST", "/sessions/create")
+        .token(token)
+        .body(r#"{"device_fingerprint": "fingerprint of f"}"#);
     seen_from(call, "203.0.113.74:46532", "Tashkent")
 }
 

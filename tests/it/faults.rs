@@ -219,7 +219,7 @@ impl Scenario {
         let call = call.header("x-session-id", world.id("a"));
         match self.signs_in {
             Some(device) => {
-                let body = json!({"device_fingerprint": device});
+                let body = json!({"device_fingerprint": fingerprint_of(device)});
                 call.header("idempotency-key", "k").body(&body.to_string())
             }
             None if self.route == END_USERS => call.body(r#"{"user_ids": [74]}"#),

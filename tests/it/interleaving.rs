@@ -165,7 +165,7 @@ async fn each_route_makes_the_calls_it_needs_and_no_more() {
     let (mut service, proxy, _) = two_services(&[]).await;
     service.now = at(0);
     let create = async |service: &Service, device: &str| {
-        let body = json!({"device_fingerprint": device});
+        let body = json!({"device_fingerprint": fingerprint_of(device)});
         service.post("/sessions/create", &device_token("74"), body).await.id()
     };
     let id = create(&service, "a").await;

@@ -35,13 +35,17 @@ fn counts(service: &Service) -> Value {
 #[tokio::test]
 async fn each_request_writes_one_line_of_counts() {
     let mut service = Service::with(&[("MAX_SESSIONS", "1")]).await;
-    service.post("/sessions/create", &device_token("74"), json!({"device_fingerprint": "a"})).await;
+    service
+        .post("/sessions/create", &device_token("74"), json!({"device_fingerprint": "fingerprint of a"}))
+        .await;
     let first = counts(&service);
     assert_eq!(first["SignIns"], 1.0);
     assert!(first["ReadUnits"].as_f64() > Some(0.0) && first["WriteUnits"].as_f64() > Some(0.0), "{first}");
 
     service.pass(TimeDelta::seconds(1));
-    service.post("/sessions/create", &device_token("74"), json!({"device_fingerprint": "b"})).await;
+    service
+        .post("/sessions/create", &device_token("74"), json!({"device_fingerprint": "fingerprint of b"}))
+        .await;
     let second = counts(&service);
     assert_eq!(second["Ended.evicted"], 1.0);
 
@@ -163,7 +167,7 @@ async fn the_read_units_of_a_list_follow_the_live_sessions() {
 async fn each_kind_of_request_has_a_fixed_cost() {
     let mut service = Service::start().await;
     let user = device_token("74");
-    let create = json!({"device_fingerprint": "a"}).to_string();
+    let create = json!({"device_fingerprint": "fingerprint of a"}).to_string();
     let body = serde_json::from_str(&create).unwrap();
     let id = service.post("/sessions/create", &user, body).await.id();
     let sid = session_token("74", &id);

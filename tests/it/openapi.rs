@@ -407,7 +407,8 @@ async fn successes_of_an_admin(witness: &Witness) {
 async fn successes_of_a_user(witness: &Witness) {
     let service = Service::with(&[("MAX_SESSIONS", "1")]).await;
     let body =
-        json!({"device_fingerprint": "a", "device_name": "Kiosk", "device_type": "mobile"}).to_string();
+        json!({"device_fingerprint": "fingerprint of a", "device_name": "Kiosk", "device_type": "mobile"})
+            .to_string();
     // A sign-in is made with a token of its own, because a token dies with its session.
     let create = |body: &str| Call::of(CREATE).token(&device_token("74")).body(body);
     for (body, status) in [(body.as_str(), 201), (&body, 200), ("{}", 201)] {

@@ -59,7 +59,7 @@ impl Browser {
 async fn a_sign_in_names_the_device_from_the_headers_and_the_address_from_the_gateway() {
     let service = Service::start().await;
     let body = json!({
-        "device_fingerprint": "f1",
+        "device_fingerprint": "fingerprint of f",
         "device_name": WINDOWS.chars().take(100).collect::<String>(),
         "device_type": "web",
         "browser": "Netscape",
@@ -136,13 +136,34 @@ async fn one_fingerprint_on_two_kinds_of_browser_is_two_devices() {
 }
 
 #[tokio::test]
+async fn two_phones_whose_fingerprint_says_nothing_are_two_devices() {
+    for nothing in
+        ["ZGF0YTppbWFnZS9wbmc7YmFzZTY0LGlW", "data:image/png;base64,iVBO", "undefined", "0000000000"]
+    {
+        let mut service = Service::start().await;
+        let (mut mine, mut thief) = (Browser::new(IPHONE, 1), Browser::new(IPHONE, 2));
+        for browser in [&mut mine, &mut thief] {
+            service.pass(TimeDelta::seconds(1));
+            let call = browser.call("POST", "/sessions/create");
+            let reply = call.body(&json!({"device_fingerprint": nothing}).to_string()).send(&service).await;
+            assert_eq!(reply.status, 201, "{nothing}");
+            browser.token = session_token("74", &reply.id());
+        }
+        assert_eq!(mine.get(&service, "/sessions/my-sessions").await.ids().len(), 2, "{nothing}");
+        mine.delete(&service, "/sessions/logout-all?exclude_current=true").await.ok();
+        let in_after = (mine.is_signed_in(&service).await, thief.is_signed_in(&service).await);
+        assert_eq!(in_after, (true, false), "{nothing}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_finds_its_session_whatever_else_the_sign_in_says() {
     let mut service = Service::start().await;
     let (windows, iphone) = (Browser::new(WINDOWS, 1), Browser::new(IPHONE, 1));
     let first = windows.sign_in(&mut service).await;
     let repeat = windows.sign_in(&mut service).await;
     let other_browser = iphone.sign_in(&mut service).await;
-    let fingerprint = json!({"device_fingerprint": "new"});
+    let fingerprint = json!({"device_fingerprint": "another fingerprint"});
     let other_fingerprint = service.post("/sessions/create", &windows.token, fingerprint).await;
     for again in [repeat, other_browser, other_fingerprint] {
         assert_eq!((again.status, again.id()), (200, first.id()));
@@ -155,7 +176,7 @@ async fn a_token_finds_its_session_whatever_else_the_sign_in_says() {
 #[tokio::test]
 async fn a_repeat_with_the_same_token_moves_the_activity_and_starts_no_new_lifetime() {
     let mut service = Service::start().await;
-    let (token, body) = (device_token("74"), json!({"device_fingerprint": "f"}));
+    let (token, body) = (device_token("74"), json!({"device_fingerprint": "fingerprint of f"}));
     let first = service.post("/sessions/create", &token, body.clone()).await.body;
     let version =
         async |service: &Service| service.store().profile(&user("74")).await.unwrap().unwrap().version;

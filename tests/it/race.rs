@@ -186,7 +186,8 @@ async fn loop_create(
     let mut after = false;
     while !after {
         after = *ended.borrow();
-        let reply = service.post("/sessions/create", &token, json!({"device_fingerprint": "f"})).await;
+        let reply =
+            service.post("/sessions/create", &token, json!({"device_fingerprint": "fingerprint of f"})).await;
         match reply.status {
             200 | 201 => {
                 assert!(!after, "a token of an ended session got in: {}", reply.text);

@@ -34,7 +34,8 @@ async fn a_back_end_opens_the_session_that_the_users_token_names() {
     let (log, _guard) = Log::start();
     let service = Service::start().await;
     let headers = json!({"User-Agent": AGENT, "cookie": "secret=1", "x-number": 5, "x-null": null});
-    let body = json!({"headers": headers, "ip_address": " 2001:DB8::1 ", "device_fingerprint": "a"});
+    let body =
+        json!({"headers": headers, "ip_address": " 2001:DB8::1 ", "device_fingerprint": "fingerprint of a"});
     let opened = sign_in(&service, body).await;
     assert_eq!(opened.status, 201, "{}", opened.text);
     let expected = json!({
@@ -96,7 +97,7 @@ async fn the_address_is_the_users_or_unknown_and_never_the_back_ends() {
 #[tokio::test]
 async fn a_device_that_is_known_is_refreshed_and_the_oldest_makes_room() {
     let mut service = Service::with(&[("MAX_SESSIONS", "2")]).await;
-    let body = |device: &str| json!({"device_fingerprint": device});
+    let body = |device: &str| json!({"device_fingerprint": fingerprint_of(device)});
     let first = sign_in(&service, body("a")).await;
     service.pass(TimeDelta::seconds(1));
     let again = sign_in(&service, body("a")).await;

@@ -9,7 +9,7 @@ use crate::support::proxy::{Moment, Proxy};
 use crate::support::*;
 
 /// What every browser of one existing client sends: the start of a PNG data URL in base64.
-const FINGERPRINT: &str = "ZGF0YTppbWFnZS9wbmc7YmFzZTY0LGlW";
+const FINGERPRINT: &str = "5b0ff3c4a4d1e86f";
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 \
@@ -211,8 +211,8 @@ async fn two_tabs_that_sign_in_with_one_token_get_one_session() {
     for _ in 0..20 {
         let service = Service::start().await;
         let token = unbound();
-        let one = create_on(&service, &token, FIREFOX, "one");
-        let (one, two) = tokio::join!(one, create_on(&service, &token, IPHONE, "another"));
+        let one = create_on(&service, &token, FIREFOX, "fingerprint of one");
+        let (one, two) = tokio::join!(one, create_on(&service, &token, IPHONE, "fingerprint of another"));
         let mut statuses = [one.status, two.status];
         statuses.sort_unstable();
         assert_eq!((statuses, &one.body["id"]), ([200, 201], &two.body["id"]));

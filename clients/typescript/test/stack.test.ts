@@ -35,7 +35,7 @@ test("a history comes in pages, and one after the other", async () => {
 });
 
 test("the sessions of all users are searched", async () => {
-  const device = { device_fingerprint: "search", device_name: "Search on TempleOS", browser: "Searcher" };
+  const device = { device_fingerprint: "device of a search", device_name: "Search on TempleOS", browser: "Searcher" };
   const found = await clientOf(frontEnd(token("412"))).own.create(device);
   const filter = { browser: "Searcher", ip_address: "127.0.0.1" };
   assert.deepEqual((await admin().searchPage(filter)).sessions.map(({ id }) => id), [found.id]);

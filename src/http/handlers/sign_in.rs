@@ -7,7 +7,7 @@ use crate::device::{self, ClientHints, ReportedDevice};
 use crate::http::problem::{Code, Problem};
 use crate::http::request::{RequestContext, user_agent_digest};
 use crate::http::views::SessionView;
-use crate::session::{DeviceIdentity, Digest, Origin, SessionId, SignInKey, UserId};
+use crate::session::{DeviceIdentity, Fingerprint, Origin, SessionId, SignInKey, UserId};
 use crate::store::NewSession;
 
 /// What a sign-in says about its device. Every field may be absent. Unknown fields are ignored.
@@ -66,14 +66,14 @@ pub fn new_session(
     body: &SignInBody,
 ) -> Result<NewSession, Problem> {
     let detected = device::detect(hints, &body.reported_device());
-    let fingerprint = body.fingerprint.as_deref().filter(|fingerprint| !fingerprint.is_empty());
+    let fingerprint = body.fingerprint.as_deref().and_then(Fingerprint::parse);
     Ok(NewSession {
         id: SessionId::generate(request.now).map_err(Problem::internal)?,
         user_id: user.clone(),
         actor: request.user().clone(),
         origin,
         identity: DeviceIdentity {
-            fingerprint: fingerprint.map(|text| Digest::of(user, "fingerprint", text.as_bytes())),
+            fingerprint: fingerprint.map(|fingerprint| fingerprint.digest(user)),
             browser: detected.browser_family,
             platform: detected.platform_family,
             kind: detected.device.kind,

@@ -10,7 +10,9 @@ use sessions::http::Event;
 use sessions::session::{EndReason, SessionId, Termination};
 
 use super::plan::{AGENTS, Cut, Delivery, Pick, Plan, Proof};
-use crate::support::{self, Call, NEVER, ROUTES, Reply, SAMPLES, START, Service, admin_token, token};
+use crate::support::{
+    self, Call, NEVER, ROUTES, Reply, SAMPLES, START, Service, admin_token, fingerprint_of, token,
+};
 
 /// The default of `MAX_SESSIONS`.
 const CAP: usize = 3;
@@ -110,7 +112,8 @@ impl Life {
         if plan.device.is_multiple_of(2) {
             call = call.header("user-agent", agent);
         }
-        let device = json!({"device_fingerprint": plan.device.to_string(), "device_name": agent});
+        let device =
+            json!({"device_fingerprint": fingerprint_of(&plan.device.to_string()), "device_name": agent});
         call = match ROUTES[plan.route] {
             "POST /sessions/create" => call.body(&device.to_string()),
             "POST /sessions/user/{user_id}" => {
