@@ -117,6 +117,10 @@ def throttled_by_lambda(minute, n):
     minute.put("AWS/Lambda", "Throttles", n, FunctionName=FUNCTION)
 
 
+def many_locks(minute, n):
+    minute.put("Sessions", "UsersLocked", 10, Function=FUNCTION)
+
+
 def flood(minute, n):
     minute.put("Sessions", "TooManyRequests", 500, ApiId=API)
 
@@ -146,6 +150,7 @@ FAULTS = {
     "the function does not start": (does_not_start, "ErrorsAlarm"),
     "Lambda throttles": (throttled_by_lambda, "ThrottlesAlarm"),
     "a client loops": (flood, "TooManyRequestsAlarm"),
+    "a script locks one user after the other": (many_locks, "LocksAlarm"),
 }
 
 

@@ -120,5 +120,5 @@ async fn sign_in(
         device: detected.device,
         key,
     };
-    Ok(store.sign_in(&new, Clock::start(at)).await?.ok_or("the session has ended")?.session)
+    Ok(store.sign_in(&new, Clock::start(at)).await?.map_err(|_| "the session has ended")?.session)
 }

@@ -1,7 +1,7 @@
 //! Who may do what: the one place that decides it, for the handlers and for the authorizer.
 //!
 //! [`check_claims`] judges by the token alone, before anything is read. [`caller_sessions`] refuses a token whose session
-//! is over. [`check_staff`] and [`read_as_staff`] judge those who act on other users' sessions.
+//! is over or whose user is locked. [`check_staff`] and [`read_as_staff`] judge those who act on other users' sessions.
 
 use super::app::App;
 use super::problem::Problem;
@@ -99,10 +99,13 @@ pub fn check_claims(app: &App, access: Access, caller: &Caller, action: &str) ->
     if is_allowed { Ok(()) } else { Err(Problem::admin_only(action)) }
 }
 
-/// Reads the caller's sessions, and refuses a token whose session is over. Every route of users and admins comes through
+/// Reads the caller's sessions, and refuses a token whose user is locked or whose session is over. Every route of users and admins comes through
 /// here, and so does the authorizer.
 pub async fn caller_sessions(app: &App, caller: &Caller, now: Timestamp) -> Result<CallerSessions, Problem> {
     let found = app.store.caller_sessions(&caller.user_id, &caller.token(), now).await?;
+    if let Some(lock) = found.sessions.lock(now) {
+        return Err(Problem::user_locked(lock));
+    }
     let token_session = match found.token {
         TokenSession::Ended => return Err(Problem::session_ended()),
         TokenSession::Live(id) => Some(id),

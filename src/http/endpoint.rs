@@ -8,7 +8,7 @@ use lambda_http::http::Method;
 use super::access::Access;
 use super::answer::Answer;
 use super::app::App;
-use super::handlers::{admin, bulk, me, search, service};
+use super::handlers::{admin, bulk, lock, me, search, service};
 use super::problem::Problem;
 use super::request::RequestContext;
 
@@ -54,6 +54,8 @@ endpoints! {
     GET "/sessions/user/{user_id}", Admin => admin::list_user_sessions;
     POST "/sessions/user/{user_id}", Service => service::sign_in_user;
     DELETE "/sessions/user/{user_id}", AdminOrService => admin::end_user_sessions;
+    POST "/sessions/user/{user_id}/lock", AdminOrService => lock::lock_user;
+    DELETE "/sessions/user/{user_id}/lock", Admin => lock::unlock_user;
     GET "/sessions/user/{user_id}/session/{session_id}", AdminOrService => admin::user_session;
     DELETE "/sessions/user/{user_id}/session/{session_id}", AdminOrService => admin::end_user_session;
     POST "/sessions/user/{user_id}/session/{session_id}/activity", Service => service::record_user_activity;

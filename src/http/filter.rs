@@ -2,14 +2,13 @@
 
 use std::net::IpAddr;
 
-use chrono::DateTime;
 use ipnet::IpNet;
 use percent_encoding::utf8_percent_encode;
 
 use super::path::SEGMENT;
 use super::problem::Problem;
-use super::query::{Cursor, LIMIT_DEFAULT, Query};
-use crate::session::{DeviceType, Fragment, SessionFilter, SessionId, Timestamp, UserId, to_millisecond};
+use super::query::{Cursor, LIMIT_DEFAULT, Query, TIME, time};
+use crate::session::{DeviceType, Fragment, SessionFilter, SessionId, UserId};
 use crate::store::Search;
 
 /// The highest number of sessions on a page.
@@ -96,9 +95,3 @@ fn fragment(text: &str) -> Option<Fragment> {
 }
 
 const DEVICE_TYPE: &str = "must be mobile or web";
-
-const TIME: &str = "must be a time such as 2026-01-31T08:00:00Z (RFC 3339)";
-
-fn time(text: &str) -> Option<Timestamp> {
-    DateTime::parse_from_rfc3339(text).ok().map(|time| to_millisecond(time.to_utc()))
-}

@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use super::edge::AroundEdge;
 use super::response::respond;
-use super::views::EndedUser;
+use super::views::{EndedUser, rfc3339};
 use crate::auth::AuthError;
-use crate::session::UserId;
+use crate::session::{Lock, UserId};
 use crate::store::StoreError;
 use crate::telemetry::log::Causes;
 
@@ -88,6 +88,8 @@ codes! {
     TokenNamesNoUser = "token_names_no_user", UNAUTHORIZED;
     /// The session of the token has ended.
     SessionEnded = "session_ended", UNAUTHORIZED;
+    /// The user of the token is kept out.
+    UserLocked = "user_locked", UNAUTHORIZED;
     /// The token names no session, of ours or of the identity provider, and the service requires it.
     SidRequired = "sid_required", UNAUTHORIZED;
     /// The request does not come from a live session that is known.
@@ -110,6 +112,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED;
     /// The session that a service asked about is over.
     SessionAlreadyEnded = "session_already_ended", CONFLICT;
+    /// The user whom a service signs in or asks about is kept out.
+    TargetLocked = "target_locked", CONFLICT;
     /// It is not known which session is the current one.
     CurrentSessionUnknown = "current_session_unknown", CONFLICT;
     /// The body is too large.
@@ -127,7 +131,8 @@ codes! {
 impl Code {
     /// Whether a caller is refused as nobody is while all is well. The operator counts these.
     pub(super) fn is_rejection(self) -> bool {
-        let happens_every_day = [Self::SessionEnded, Self::TokenExpired, Self::NoCurrentSession];
+        let happens_every_day =
+            [Self::SessionEnded, Self::UserLocked, Self::TokenExpired, Self::NoCurrentSession];
         let is_refusal = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status());
         is_refusal && !happens_every_day.contains(&self)
     }
@@ -140,7 +145,18 @@ pub struct Problem {
     detail: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Cause>,
-    partly_ended: Option<Box<PartlyEnded>>,
+    more: Option<Box<More>>,
+}
+
+/// What a problem says beside the members of every problem.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum More {
+    PartlyEnded(PartlyEnded),
+    /// When the lock is over; `null` if somebody has to lift it.
+    Locked {
+        until: Option<String>,
+    },
 }
 
 /// What a request for many users did before it failed.
@@ -158,7 +174,7 @@ impl Problem {
         if code.status() == StatusCode::UNAUTHORIZED {
             headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }
-        Self { code, detail: detail.into(), headers, cause: None, partly_ended: None }
+        Self { code, detail: detail.into(), headers, cause: None, more: None }
     }
 
     /// A field with a wrong value. `expected` says what the field takes.
@@ -168,6 +184,19 @@ impl Problem {
 
     pub(super) fn session_ended() -> Self {
         Self::new(Code::SessionEnded, "Session has ended")
+    }
+
+    /// Who locked the user, and why, is not for the user.
+    pub(super) fn user_locked(lock: &Lock) -> Self {
+        Self::new(Code::UserLocked, "This user is locked").until(lock)
+    }
+
+    pub(super) fn target_locked(lock: &Lock) -> Self {
+        Self::new(Code::TargetLocked, "The user is locked").until(lock)
+    }
+
+    fn until(self, lock: &Lock) -> Self {
+        Self { more: Some(More::Locked { until: lock.until.map(rfc3339) }.into()), ..self }
     }
 
     pub(super) fn sid_required() -> Self {
@@ -231,7 +260,7 @@ impl Problem {
 
     /// The same problem, which came when some of the work was done.
     pub(super) fn after(self, partly_ended: PartlyEnded) -> Self {
-        Self { partly_ended: Some(partly_ended.into()), ..self }
+        Self { more: Some(More::PartlyEnded(partly_ended).into()), ..self }
     }
 
     pub(super) fn store_unavailable(cause: StoreError) -> Self {
@@ -267,7 +296,7 @@ impl Problem {
             detail: &self.detail,
             code: self.code.as_str(),
             request_id,
-            partly_ended: self.partly_ended.as_deref(),
+            more: self.more.as_deref(),
         };
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = respond(status, "application/problem+json", body);
@@ -286,7 +315,7 @@ struct Document<'a> {
     code: &'a str,
     request_id: &'a str,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    partly_ended: Option<&'a PartlyEnded>,
+    more: Option<&'a More>,
 }
 
 impl From<AuthError> for Problem {

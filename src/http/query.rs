@@ -4,11 +4,12 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::DateTime;
 use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::{Request, RequestExt};
 
 use super::problem::{Code, Problem};
-use crate::session::{Digest, Note, SessionId, UserId};
+use crate::session::{Digest, Note, SessionId, Timestamp, UserId, to_millisecond};
 
 /// The highest number of sessions on a page.
 pub const LIMIT_MAX: usize = 100;
@@ -152,4 +153,12 @@ impl<'r> Query<'r> {
             .map(|cursor| Some(cursor.after))
             .ok_or_else(|| Problem::bad_field(Code::BadCursor, "cursor", expected))
     }
+}
+
+/// What [`time`] takes.
+pub const TIME: &str = "must be a time such as 2026-01-31T08:00:00Z (RFC 3339)";
+
+/// A time, in milliseconds as the table keeps it.
+pub fn time(text: &str) -> Option<Timestamp> {
+    DateTime::parse_from_rfc3339(text).ok().map(|time| to_millisecond(time.to_utc()))
 }

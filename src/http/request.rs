@@ -30,7 +30,7 @@ const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 pub const UNKNOWN_ADDRESS: &str = "unknown";
 
 /// The longest body, in bytes. A sign-in has a few hundred.
-const BODY_MAX: usize = 16 * 1024;
+pub const BODY_MAX: usize = 16 * 1024;
 
 /// How long it takes at most to write an answer and hand it over, when the work is done.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
@@ -198,9 +198,12 @@ impl<'r> RequestContext<'r> {
         }
     }
 
-    /// A body that has exactly the form of `T`. `expected` says what that is.
+    /// A body that has exactly the form of `T`. `expected` says what that is. No body is an empty object.
     pub fn strict_body<T: DeserializeOwned>(&self, max: usize, expected: &'static str) -> Result<T, Problem> {
-        let text = self.json_text(max)?;
+        let text = match self.json_text(max)? {
+            [] => b"{}",
+            text => text,
+        };
         // The error of the parser may quote the body.
         serde_json::from_slice(text).map_err(|_| Problem::new(Code::BadBody, expected))
     }

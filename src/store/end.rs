@@ -10,7 +10,7 @@ use super::item::attribute::{CREATED_AT, EXPIRES_AT, LAST_ACTIVITY};
 use super::item::{key, session_sk, time, ttl};
 use super::transaction::{Changes, Outcome, TRANSACTION_MAX, end_session};
 use super::{SessionStore, StoreError, UserSessions};
-use crate::session::{Clock, Session, SessionId, Termination, Timestamp, UserId};
+use crate::session::{Clock, Lock, Session, SessionId, Termination, Timestamp, UserId};
 use crate::telemetry::log;
 
 /// The outcome of ending one session.
@@ -29,6 +29,8 @@ pub struct EndAll {
     pub termination: Termination,
     /// The session that stays.
     pub keep: Option<SessionId>,
+    /// Keeps the user out from then on. It never shortens a lock that is there.
+    pub lock: Option<Lock>,
 }
 
 impl SessionStore {
@@ -141,7 +143,7 @@ impl SessionStore {
     ) -> Result<Vec<Session>, StoreError> {
         let mut backoff = Backoff::until(deadline);
         backoff.check()?;
-        let mut ended = Vec::new();
+        let (mut ended, mut lock) = (Vec::new(), order.lock.as_ref());
         let mut seen = match seen {
             Some(seen) => seen,
             None => self.user_sessions(user).await?,
@@ -150,9 +152,14 @@ impl SessionStore {
             let (chunk, is_last) = self.next_chunk(&seen, order);
             // The clock is read for every transaction: a token that was issued while others failed must not escape.
             let not_before = Some(clock.now().timestamp());
-            let changes = Changes { not_before, endings: &chunk, ..Changes::default() };
-            let written = self.commit(user, &seen, changes).await?;
+            let known = seen.profile.as_ref().and_then(|profile| profile.lock.as_ref());
+            let longer = lock.filter(|lock| known.is_none_or(|known| lock.outlasts(known)));
+            let changes = Changes { not_before, lock: longer, endings: &chunk, ..Changes::default() };
+            let written = self.commit(user, &seen, changes).await;
+            let written = written.inspect_err(|error| self.audit_lock_unconfirmed(user, lock, error))?;
             if written {
+                // Only the first transaction locks: somebody may lift the lock before the last.
+                self.audit_locked(user, lock.take());
                 ended.extend(self.newly_ended(chunk, order.termination.at));
             }
             if written && is_last {
@@ -170,6 +177,19 @@ impl SessionStore {
         }
         ended.sort_by_key(|session: &Session| Reverse(session.id));
         Ok(ended)
+    }
+
+    fn audit_locked(&self, user: &UserId, lock: Option<&Lock>) {
+        if let Some(lock) = lock {
+            log::audit_locked(user, lock);
+            self.metrics.add("UsersLocked", 1.0);
+        }
+    }
+
+    fn audit_lock_unconfirmed(&self, user: &UserId, lock: Option<&Lock>, error: &StoreError) {
+        if let Some(lock) = lock.filter(|_| error.is_transient()) {
+            log::audit_lock_unconfirmed(user, lock);
+        }
     }
 
     /// What the next transaction ends, and whether it is the last one. The oldest sessions go first, so that the newest,

@@ -10,8 +10,8 @@ use chrono::DateTime;
 
 use super::error::StoreError;
 use crate::session::{
-    Device, DeviceIdentity, DeviceType, Digest, EndReason, LATEST_SECOND, Location, Note, Policy, Session,
-    SessionId, Termination, Timestamp, UserId, later,
+    Device, DeviceIdentity, DeviceType, Digest, EndReason, LATEST_SECOND, Location, Lock, Note, Policy,
+    Session, SessionId, Termination, Timestamp, UserId, later,
 };
 use attribute::*;
 
@@ -47,6 +47,11 @@ pub(super) mod attribute {
     pub const NOT_BEFORE: &str = "not_before";
     pub const NEWEST: &str = "newest";
     pub const ROLE: &str = "role";
+    pub const LOCKED: &str = "locked";
+    pub const LOCKED_BY: &str = "by";
+    pub const LOCKED_AT: &str = "at";
+    pub const LOCKED_UNTIL: &str = "until";
+    pub const LOCK_REASON: &str = "reason";
     pub const SESSION: &str = "session";
 }
 
@@ -71,6 +76,15 @@ pub struct Profile {
     pub not_before: Option<i64>,
     /// The session that the user's last transaction wrote; `None` if it wrote none.
     pub newest: Option<SessionId>,
+    /// Keeps the user out, until it is over.
+    pub lock: Option<Lock>,
+}
+
+impl Profile {
+    /// What keeps the user out at `now`.
+    pub fn lock_at(&self, now: Timestamp) -> Option<&Lock> {
+        self.lock.as_ref().filter(|lock| lock.holds_at(now))
+    }
 }
 
 pub(super) fn text(value: impl ToString) -> AttributeValue {
@@ -120,6 +134,14 @@ pub(super) fn binding(user: &UserId, sk: &str, session: SessionId, ttl: i64) -> 
 
 pub(super) fn key(user: &UserId, sk: impl ToString) -> Item {
     Item::from([(USER_ID.into(), text(user)), (SK.into(), text(sk))])
+}
+
+/// A lock as the profile holds it.
+pub(super) fn locked(lock: &Lock) -> AttributeValue {
+    let mut item = Item::from([(LOCKED_BY.into(), text(&lock.by)), (LOCKED_AT.into(), time(lock.at))]);
+    item.extend(lock.until.map(|until| (LOCKED_UNTIL.into(), time(until))));
+    item.extend(lock.note.as_ref().map(|note| (LOCK_REASON.into(), text(note.as_str()))));
+    AttributeValue::M(item)
 }
 
 /// The item of a session that is live.
@@ -175,7 +197,20 @@ impl Reader<'_> {
                 Some(number.ok_or_else(|| self.corrupt(VERSION))?)
             }
         };
-        Ok(Profile { version, roles: self.roles(), not_before: self.not_before()?, newest: self.newest()? })
+        let (not_before, newest, lock) = (self.not_before()?, self.newest()?, self.lock()?);
+        Ok(Profile { version, roles: self.roles(), not_before, newest, lock })
+    }
+
+    fn lock(&self) -> Result<Option<Lock>, StoreError> {
+        let Some(lock) = self.0.get(LOCKED) else { return Ok(None) };
+        let lock = Reader(lock.as_m().map_err(|_| self.corrupt(LOCKED))?);
+        let until = lock.0.contains_key(LOCKED_UNTIL).then(|| lock.time(LOCKED_UNTIL)).transpose()?;
+        Ok(Some(Lock {
+            by: UserId::parse(lock.text(LOCKED_BY)?).map_err(|_| self.corrupt(LOCKED))?,
+            at: lock.time(LOCKED_AT)?,
+            until,
+            note: lock.optional_text(LOCK_REASON).and_then(|note| Note::parse(note).ok().flatten()),
+        }))
     }
 
     fn newest(&self) -> Result<Option<SessionId>, StoreError> {

@@ -16,6 +16,7 @@ mod end;
 mod error;
 mod expression;
 mod item;
+mod lock;
 mod logout;
 mod search;
 mod settings;
@@ -28,7 +29,7 @@ use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use chrono::TimeDelta;
 
-use crate::session::{Clock, Policy, Session, SessionId, Timestamp, UserId, later};
+use crate::session::{Clock, Lock, Policy, Session, SessionId, Timestamp, UserId, later};
 use crate::telemetry::metrics::Metrics;
 pub use end::{EndAll, EndedSession};
 pub use error::StoreError;
@@ -36,7 +37,7 @@ pub use item::Profile;
 use item::{Item, PROFILE, Reader, SESSION_PREFIX, key, session_sk, text};
 pub use search::Search;
 pub use settings::{Database, Timeouts};
-pub use sign_in::{NewSession, SignedIn};
+pub use sign_in::{NewSession, NotSignedIn, SignedIn};
 pub use token::{CallerSessions, TokenSession};
 
 /// The index that holds profiles and open sessions.
@@ -75,6 +76,11 @@ impl UserSessions {
     /// The open session with this id.
     pub fn session(&self, id: SessionId) -> Option<&Session> {
         self.open.iter().find(|session| session.id == id)
+    }
+
+    /// What keeps the user out at `now`.
+    pub fn lock(&self, now: Timestamp) -> Option<&Lock> {
+        self.profile.as_ref()?.lock_at(now)
     }
 
     /// Whether the profile in the table has this role.

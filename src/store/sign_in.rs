@@ -5,8 +5,8 @@ use super::token::TokenSession;
 use super::transaction::{Changes, TRANSACTION_MAX};
 use super::{SessionStore, StoreError, UserSessions};
 use crate::session::{
-    Clock, Device, DeviceIdentity, Origin, Session, SessionId, SignInKey, SignInPlan, Timestamp, UserId,
-    later,
+    Clock, Device, DeviceIdentity, Lock, Origin, Session, SessionId, SignInKey, SignInPlan, Timestamp,
+    UserId, later,
 };
 use crate::telemetry::log;
 
@@ -44,32 +44,49 @@ pub struct SignedIn {
     pub evicted: Vec<SessionId>,
 }
 
+/// Why somebody is not signed in. Nothing was written.
+#[derive(Clone, Debug)]
+pub enum NotSignedIn {
+    /// The session of the token or key is over.
+    SessionOver,
+    /// The user is kept out.
+    Locked(Lock),
+}
+
 impl SessionStore {
     /// Signs in. A token (or an idempotency key) that already belongs to a live session gets that session, with one
     /// conditional write of its activity at most. Otherwise one transaction raises the version, refreshes the live
     /// session of the same device or opens a new one, binds the token to it, and ends the oldest sessions over the cap
     /// and those that have expired. All of this is decided again after every read and by the clock of that moment, so
-    /// a termination that races with the sign-in wins. Returns `None`, and has written nothing, when the session of the token or key is over.
+    /// a termination that races with the sign-in wins. Returns [`NotSignedIn`], and has written nothing, when the user may not sign in.
     ///
     /// # Errors
     /// [`StoreError`]. Evictions may have happened by then. The sign-in has not, unless its answer was lost.
-    pub async fn sign_in(&self, new: &NewSession, clock: Clock) -> Result<Option<SignedIn>, StoreError> {
+    pub async fn sign_in(
+        &self,
+        new: &NewSession,
+        clock: Clock,
+    ) -> Result<Result<SignedIn, NotSignedIn>, StoreError> {
         let mut backoff = Backoff::start(self.timeouts.chain);
         let mut evicted = Vec::new();
         loop {
             let seen = self.sessions_by_key(&new.user_id, &new.key, clock.now()).await?;
+            if let Some(lock) = seen.sessions.lock(clock.now()) {
+                return Ok(Err(NotSignedIn::Locked(lock.clone())));
+            }
             let signed_in = match seen.token {
-                TokenSession::Ended => return Ok(None),
+                TokenSession::Ended => return Ok(Err(NotSignedIn::SessionOver)),
                 TokenSession::Live(id) => {
                     let session = self.use_again(&seen.sessions, id, new, clock).await?;
-                    return Ok(session.map(|session| SignedIn { session, refreshed: true, evicted }));
+                    let signed_in = session.map(|session| SignedIn { session, refreshed: true, evicted });
+                    return Ok(signed_in.ok_or(NotSignedIn::SessionOver));
                 }
                 TokenSession::Unbound => {
                     self.open_or_refresh(new, &seen.sessions, &mut evicted, clock).await?
                 }
             };
             if let Some((session, refreshed)) = signed_in {
-                return Ok(Some(SignedIn { session, refreshed, evicted }));
+                return Ok(Ok(SignedIn { session, refreshed, evicted }));
             }
             backoff.wait().await;
             backoff.check()?;

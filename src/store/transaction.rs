@@ -12,15 +12,15 @@ use aws_sdk_dynamodb::types::{
 use super::backoff::Backoff;
 use super::expression::Expression;
 use super::item::attribute::{
-    END_NOTE, END_REASON, ENDED_AT, ENDED_BY, LAST_ACTIVITY, LIVE_SK, NEWEST, NOT_BEFORE, SHARD, SK, TTL,
-    VERSION,
+    END_NOTE, END_REASON, ENDED_AT, ENDED_BY, LAST_ACTIVITY, LIVE_SK, LOCKED, NEWEST, NOT_BEFORE, SHARD, SK,
+    TTL, VERSION,
 };
 use super::item::{
-    Item, PROFILE, Reader, binding, encode, idempotency_sk, key, number, session_sk, text, time, token_sk,
-    ttl,
+    Item, PROFILE, Reader, binding, encode, idempotency_sk, key, locked, number, session_sk, text, time,
+    token_sk, ttl,
 };
 use super::{SessionStore, StoreError, UserSessions};
-use crate::session::{EndReason, Session, SessionId, SignInKey, Termination, Timestamp, UserId};
+use crate::session::{EndReason, Lock, Session, SessionId, SignInKey, Termination, Timestamp, UserId};
 
 /// The highest number of actions in a transaction:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>
@@ -38,6 +38,8 @@ const IDEMPOTENCY_PERIOD: i64 = 24 * 3600;
 pub(super) struct Changes<'s> {
     /// Refuse unbound tokens that were issued at this second or before.
     pub not_before: Option<i64>,
+    /// Keep the user out.
+    pub lock: Option<&'s Lock>,
     /// The session to write: a new one, or one that is refreshed.
     pub session: Option<NewItem>,
     /// The binding to write.
@@ -148,9 +150,9 @@ impl SessionStore {
         seen: &UserSessions,
         changes: Changes<'_>,
     ) -> Result<bool, StoreError> {
-        let Changes { not_before, session, binding, endings } = changes;
+        let Changes { not_before, lock, session, binding, endings } = changes;
         let (newest, session) = session.map(|session| (session.id, session.put)).unzip();
-        let version = self.raise_version(user, seen, not_before, newest)?;
+        let version = self.raise_version(user, seen, (not_before, lock), newest)?;
         let mut actions = vec![TransactWriteItem::builder().update(version).build()];
         if let Some(unseen) = seen.unseen_newest() {
             actions.push(TransactWriteItem::builder().condition_check(self.not_open(user, unseen)?).build());
@@ -199,7 +201,7 @@ impl SessionStore {
         &self,
         user: &UserId,
         seen: &UserSessions,
-        not_before: Option<i64>,
+        (not_before, lock): (Option<i64>, Option<&Lock>),
         newest: Option<SessionId>,
     ) -> Result<Update, StoreError> {
         let profile = seen.profile.as_ref();
@@ -210,7 +212,8 @@ impl SessionStore {
         let update = Expression::default()
             .set(VERSION, number(version.unwrap_or(0) + 1))
             .set(LIVE_SK, text(PROFILE))
-            .set_optional(NOT_BEFORE, not_before);
+            .set_optional(NOT_BEFORE, not_before)
+            .set_optional(LOCKED, lock.map(locked));
         let update = match newest {
             Some(id) => update.set(NEWEST, text(id)),
             None => update.remove(NEWEST),
@@ -293,7 +296,7 @@ impl SessionStore {
         self.transact_update(key(&seen.user_id, session_sk(seen.id)), update)
     }
 
-    fn transact_update(&self, key: Item, update: Expression) -> Result<Update, StoreError> {
+    pub(super) fn transact_update(&self, key: Item, update: Expression) -> Result<Update, StoreError> {
         Update::builder()
             .table_name(&self.table)
             .set_key(Some(key))

@@ -11,7 +11,7 @@ use std::panic::PanicHookInfo;
 use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::session::{SessionId, Termination, UserId};
+use crate::session::{Lock, SessionId, Termination, UserId};
 
 /// A subscriber that writes lines of JSON from level INFO up, with the fields of the request's span under `span`.
 pub fn json_lines<W>(writer: W) -> impl Subscriber + Send + Sync
@@ -151,6 +151,43 @@ pub fn audit_session_end_unconfirmed(user: &UserId, session: SessionId, terminat
         session_id = %session,
         reason = termination.reason.as_str(),
         "session may have ended"
+    );
+}
+
+/// Writes the audit line of a locked user: who locked which user, and until when.
+pub fn audit_locked(user: &UserId, lock: &Lock) {
+    tracing::info!(
+        event = "user_locked",
+        actor = lock.by.as_str(),
+        user_id = user.as_str(),
+        until = lock.until.map(tracing::field::display),
+        "user locked"
+    );
+}
+
+/// Writes the audit line of a lock whose answer was lost. It may have been written all the same.
+pub fn audit_lock_unconfirmed(user: &UserId, lock: &Lock) {
+    tracing::warn!(
+        event = "user_lock_unconfirmed",
+        actor = lock.by.as_str(),
+        user_id = user.as_str(),
+        until = lock.until.map(tracing::field::display),
+        "the user may be locked"
+    );
+}
+
+/// Writes the audit line of a lock that was lifted.
+pub fn audit_unlocked(actor: &UserId, user: &UserId) {
+    tracing::info!(event = "user_unlocked", actor = actor.as_str(), user_id = user.as_str(), "user unlocked");
+}
+
+/// Writes the audit line of a lock whose lifting was not confirmed. It may have been lifted all the same.
+pub fn audit_unlock_unconfirmed(actor: &UserId, user: &UserId) {
+    tracing::warn!(
+        event = "user_unlock_unconfirmed",
+        actor = actor.as_str(),
+        user_id = user.as_str(),
+        "the user may be unlocked"
     );
 }
 

@@ -43,11 +43,9 @@ async fn a_summary_has_the_numbers_of_each_user_in_the_order_asked() {
     let service = scene().await;
     let target = "/sessions/summary?user_id=76&user_id=75&user_id=1&user_id=74&user_id=auth0%7Cab&user_id=75";
     for token in [admin_token(), service_token()] {
-        let none = |id: Value| json!({"user_id": id, "known": false, "active": 0, "last_activity": null});
-        let of_75 =
-            json!({"user_id": 75, "known": true, "active": 1, "last_activity": "2040-01-01T00:00:03.000Z"});
-        let of_74 =
-            json!({"user_id": 74, "known": true, "active": 2, "last_activity": "2040-01-01T00:00:02.000Z"});
+        let none = |id: Value| json!({"user_id": id, "known": false, "active": 0, "last_activity": null, "locked": false, "locked_until": null});
+        let of_75 = json!({"user_id": 75, "known": true, "active": 1, "last_activity": "2040-01-01T00:00:03.000Z", "locked": false, "locked_until": null});
+        let of_74 = json!({"user_id": 74, "known": true, "active": 2, "last_activity": "2040-01-01T00:00:02.000Z", "locked": false, "locked_until": null});
         let expected = json!([none(76.into()), of_75, none(1.into()), of_74, none("auth0|ab".into()), of_75]);
         assert_eq!(*service.get(target, &token).await.ok(), expected);
     }
@@ -71,7 +69,10 @@ async fn a_summary_counts_no_session_that_is_over() {
     let mut service = scene().await;
     service.pass(TimeDelta::hours(720));
     let summary = service.get("/sessions/summary?user_id=74", &admin_token()).await;
-    assert_eq!(*summary.ok(), json!([{"user_id": 74, "known": true, "active": 0, "last_activity": null}]));
+    assert_eq!(
+        *summary.ok(),
+        json!([{"user_id": 74, "known": true, "active": 0, "last_activity": null, "locked": false, "locked_until": null}])
+    );
     let strict = Service::with(&[("UNKNOWN_USERS", "not_found")]).await;
     assert_eq!(strict.get("/sessions/summary?user_id=74", &admin_token()).await.ok()[0]["active"], 0);
 }

@@ -265,6 +265,10 @@ async fn refusals(story: &mut Story, service: &Service) {
     for call in others {
         story.goes_on(service, &USER, call).await;
     }
+    let lock = ADMIN.call("POST /sessions/user/75/lock").body(&json!({"reason": ADMIN.note}).to_string());
+    story.goes_on(service, &ADMIN, lock).await;
+    story.goes_on(service, &OTHER, OTHER.call("GET /sessions/current")).await;
+    story.goes_on(service, &BACK_END, BACK_END.call("POST /sessions/user/75").body("{}")).await;
     // A path is not logged either.
     story.goes_on(service, &ADMIN, ADMIN.call(&format!("GET /sessions/user/{}%00", USER.address))).await;
 }

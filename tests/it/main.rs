@@ -19,6 +19,7 @@ mod golden;
 mod interleaving;
 mod isolation;
 mod leaks;
+mod lock;
 mod metrics;
 mod model;
 mod openapi;

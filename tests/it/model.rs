@@ -227,7 +227,7 @@ impl Life {
         };
         let signed_in = self.store.sign_in(&new, Clock::start(self.now)).await.unwrap();
         match self.model.session_of(&token) {
-            TokenSession::Ended => assert!(signed_in.is_none(), "{token:?} got in"),
+            TokenSession::Ended => assert!(signed_in.is_err(), "{token:?} got in"),
             TokenSession::Live(id) => {
                 let signed_in = signed_in.unwrap();
                 self.model.activity(id, self.now);

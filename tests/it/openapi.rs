@@ -22,6 +22,8 @@ const SHOW_SESSION: &str = "GET /sessions/user/{user_id}/session/{session_id}";
 const SIGN_IN_USER: &str = "POST /sessions/user/{user_id}";
 const USER_ACTIVITY: &str = "POST /sessions/user/{user_id}/session/{session_id}/activity";
 const SUMMARY: &str = "GET /sessions/summary";
+const LOCK_USER: &str = "POST /sessions/user/{user_id}/lock";
+const UNLOCK_USER: &str = "DELETE /sessions/user/{user_id}/lock";
 const END_USERS: &str = "POST /sessions/end";
 const CREATE: &str = "POST /sessions/create";
 const CURRENT: &str = "GET /sessions/current";
@@ -351,6 +353,7 @@ async fn every_answer_is_documented_and_every_documented_answer_occurs() {
     successes_of_an_admin(&witness).await;
     successes_of_a_user(&witness).await;
     successes_of_a_service(&witness).await;
+    answers_about_locks(&witness).await;
     refusals_of_every_route(&witness).await;
     refusals_of_tokens(&witness).await;
     refusals_of_parameters(&witness).await;
@@ -458,6 +461,39 @@ async fn successes_of_a_service(witness: &Witness) {
     witness.call(&service, SIGN_IN_USER, sign_in()).await.problem(409, "session_already_ended");
     let activity = by_service(&USER_ACTIVITY.replace("{session_id}", &id));
     witness.call(&service, USER_ACTIVITY, activity).await.problem(409, "session_already_ended");
+}
+
+async fn answers_about_locks(witness: &Witness) {
+    let service = Service::start().await;
+    let id = service.post("/sessions/user/74", &service_token(), json!({})).await.id();
+    witness.call(&service, LOCK_USER, Call::good(LOCK_USER)).await.ok();
+    for (route, body) in [(SIGN_IN_USER, "{}"), (USER_ACTIVITY, "{}")] {
+        let call = Call::of(&route.replace("{session_id}", &id)).token(&service_token()).body(body);
+        witness.call(&service, route, call).await.problem(409, "target_locked");
+    }
+    witness.call(&service, SUMMARY, Call::good(SUMMARY)).await.ok();
+    for user in ["74", "1"] {
+        let other = token::token("2", Some("admin"), None, START + 1000);
+        let until = json!({"until": "2040-01-02T00:00:00Z"});
+        service.post(&format!("/sessions/user/{user}/lock"), &other, until).await.ok();
+    }
+    for sample in SAMPLES.iter().filter(|sample| !sample.is_for_services()) {
+        witness.call(&service, sample.route, sample.good()).await.problem(401, "user_locked");
+    }
+    let other = token::token("2", Some("admin"), None, START + 1000);
+    for _ in 0..2 {
+        witness.call(&service, UNLOCK_USER, Call::of(UNLOCK_USER).token(&other)).await.ok();
+    }
+    for (body, code) in [(r#"{"until": "x"}"#, "bad_body"), (r#"{"reason": "\u0000"}"#, "bad_reason")] {
+        witness
+            .call(&service, LOCK_USER, Call::of(LOCK_USER).token(&other).body(body))
+            .await
+            .problem(400, code);
+    }
+    for route in [LOCK_USER, UNLOCK_USER] {
+        let unknown = Call::of(&format!("{route}?x=y")).token(&other);
+        witness.call(&service, route, unknown).await.problem(400, "bad_parameter");
+    }
 }
 
 /// The refusals that are the same on every route.
@@ -594,7 +630,7 @@ fn takes(document: &Document, route: &str, query: &str) -> bool {
 
 async fn refusals_of_bodies(witness: &Witness) {
     let service = Service::start().await;
-    for route in [CREATE, ACTIVITY, SIGN_IN_USER, USER_ACTIVITY, END_USERS] {
+    for route in [CREATE, ACTIVITY, SIGN_IN_USER, USER_ACTIVITY, END_USERS, LOCK_USER] {
         let large = if [SIGN_IN_USER, END_USERS].contains(&route) { 64 } else { 16 };
         let large = json!({"x": "x".repeat(large * 1024)}).to_string();
         let call = || Call::good(route);

@@ -102,6 +102,7 @@ async fn the_role_allows_exactly_the_calls_that_are_made() {
                     .token(&token)
                     .header("idempotency-key", &format!("key of {settings:?}"));
                 call.send(&service).await;
+                service.store().unlock(&user("74"), &user("1"), service.now).await.unwrap();
             }
         }
         // The newest session ends alone, so that the next end-all checks that it has.

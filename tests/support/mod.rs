@@ -293,7 +293,7 @@ pub async fn end_all(
     keep: Option<SessionId>,
     termination: &Termination,
 ) -> Vec<Session> {
-    let order = EndAll { termination: termination.clone(), keep };
+    let order = EndAll { termination: termination.clone(), keep, lock: None };
     store.end_all(user, None, &order, Clock::start(termination.at)).await.unwrap()
 }
 
@@ -451,7 +451,7 @@ impl Reply {
     /// The methods in the `Allow` header.
     fn allow(&self) -> &str {
         let allow = self.headers.get("allow").map(String::as_str).unwrap_or_default();
-        let takes = ["GET", "POST", "DELETE", "GET, DELETE", "GET, POST, DELETE"];
+        let takes = ["GET", "POST", "DELETE", "GET, DELETE", "POST, DELETE", "GET, POST, DELETE"];
         takes.into_iter().find(|takes| *takes == allow).unwrap_or("the methods that the path takes")
     }
 

@@ -37,6 +37,11 @@ pub const SAMPLES: &[Sample] = &[
     sample("GET /sessions/user/{user_id}", &[Admin]),
     Sample { body: SIGN_IN, ..sample("POST /sessions/user/{user_id}", &[Service]) },
     sample("DELETE /sessions/user/{user_id}", &[Admin, Service]),
+    Sample {
+        body: Some(r#"{"reason": "a stolen phone"}"#),
+        ..sample("POST /sessions/user/{user_id}/lock", &[Admin, Service])
+    },
+    sample("DELETE /sessions/user/{user_id}/lock", &[Admin]),
     sample("GET /sessions/user/{user_id}/session/{session_id}", &[Admin, Service]),
     sample("DELETE /sessions/user/{user_id}/session/{session_id}", &[Admin, Service]),
     sample("POST /sessions/user/{user_id}/session/{session_id}/activity", &[Service]),

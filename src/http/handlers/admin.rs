@@ -81,7 +81,7 @@ pub async fn end_user_sessions(app: &App, request: &RequestContext<'_>) -> Resul
     if dry_run {
         return dry_run_answer(app, request, &user, &sessions);
     }
-    let order = EndAll { termination: request.revocation(note), keep: None };
+    let order = EndAll { termination: request.revocation(note), keep: None, lock: None };
     let ended = app.store.end_all(&user, Some(sessions), &order, request.clock).await?;
     let view = |session| SessionView::for_staff(session, request.now, app.policy());
     Answer::ok(&EndedAllView::ended(ended.iter().map(view).collect()))

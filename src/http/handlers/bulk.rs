@@ -41,6 +41,10 @@ struct SummaryView {
     active: usize,
     /// The latest activity of a live session; `None` without one.
     last_activity: Option<String>,
+    /// Whether the user is kept out.
+    locked: bool,
+    /// Until when; `None` if somebody has to lift the lock.
+    locked_until: Option<String>,
 }
 
 /// What the body of `POST /sessions/end` must be.
@@ -152,7 +156,15 @@ pub async fn summary(app: &App, request: &RequestContext<'_>) -> Result<Answer, 
     let summaries = users.into_iter().zip(&sessions).map(|(user_id, sessions)| {
         let live = || sessions.live(request.now, app.policy());
         let last_activity = live().map(|session| session.last_activity).max().map(rfc3339);
-        SummaryView { user_id, known: sessions.is_known(), active: live().count(), last_activity }
+        let lock = sessions.lock(request.now);
+        SummaryView {
+            user_id,
+            known: sessions.is_known(),
+            active: live().count(),
+            last_activity,
+            locked: lock.is_some(),
+            locked_until: lock.and_then(|lock| lock.until).map(rfc3339),
+        }
     });
     Answer::ok(&summaries.collect::<Vec<_>>())
 }
@@ -174,7 +186,7 @@ pub async fn end_sessions_of_users(app: &App, request: &RequestContext<'_>) -> R
         return dry_run_of_users(app, request, users, &sessions);
     }
     check_staff(app, request, &users).await?;
-    let order = EndAll { termination: request.revocation(note), keep: None };
+    let order = EndAll { termination: request.revocation(note), keep: None, lock: None };
     Answer::ok(&EndedUsersView::ended(end_each(app, request, users, &order).await?))
 }
 

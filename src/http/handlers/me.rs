@@ -12,7 +12,7 @@ use crate::http::problem::Problem;
 use crate::http::request::RequestContext;
 use crate::http::views::{EndedAllView, EndedView, SessionView};
 use crate::session::{EndReason, Note, SessionId, SignInKey};
-use crate::store::{EndAll, EndedSession};
+use crate::store::{EndAll, EndedSession, NotSignedIn};
 
 /// The outcome of signing out everywhere. Existing clients read `logged_out_count`.
 #[derive(Debug, Serialize)]
@@ -35,7 +35,10 @@ pub async fn sign_in(app: &App, request: &RequestContext<'_>) -> Result<Answer, 
     let (origin, key) = (request.origin(), SignInKey::Token(request.token()));
     let new = new_session(request, request.user(), origin, key, &request.client_hints(), &body)?;
     let signed_in = app.store.sign_in(&new, request.clock).await?;
-    let signed_in = signed_in.ok_or_else(Problem::session_ended)?;
+    let signed_in = signed_in.map_err(|refusal| match refusal {
+        NotSignedIn::SessionOver => Problem::session_ended(),
+        NotSignedIn::Locked(lock) => Problem::user_locked(&lock),
+    })?;
     let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
     let id = Some(signed_in.session.id);
     let session = SessionView::for_owner(&signed_in.session, id, request.now, app.policy());
@@ -126,7 +129,7 @@ pub async fn logout_all(app: &App, request: &RequestContext<'_>) -> Result<Answe
     if exclude_current && keep.is_none() {
         return Err(Problem::current_session_unknown());
     }
-    let order = EndAll { termination: request.termination(EndReason::LogoutAll, note), keep };
+    let order = EndAll { termination: request.termination(EndReason::LogoutAll, note), keep, lock: None };
     let ended = app.store.end_all(request.user(), Some(me.sessions), &order, request.clock).await?;
     let view = |session| SessionView::for_owner(session, me.current, request.now, app.policy());
     let all = EndedAllView::ended(ended.iter().map(view).collect());

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod authorizer;
 pub mod bulk;
 pub mod list;
+pub mod lock;
 pub mod me;
 pub mod search;
 pub mod service;

@@ -13,6 +13,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::request::{RequestContext, UNKNOWN_ADDRESS, client_hints};
 use crate::http::views::SessionView;
 use crate::session::{Digest, Location, Origin, Session, SignInKey, UserId};
+use crate::store::NotSignedIn;
 
 /// The longest body of a sign-in, in bytes. It holds all the headers that the browser sent, cookies included.
 const SIGN_IN_MAX: usize = 64 * 1024;
@@ -75,7 +76,10 @@ pub async fn sign_in_user(app: &App, request: &RequestContext<'_>) -> Result<Ans
     let (key, body) = (sign_in_key(request, &user), SignInBody::parse(&mut body)?);
     let new = new_session(request, &user, origin.or_at(UNKNOWN_ADDRESS), key, &hints, &body)?;
     let signed_in = app.store.sign_in(&new, request.clock).await?;
-    let signed_in = signed_in.ok_or_else(Problem::session_already_ended)?;
+    let signed_in = signed_in.map_err(|refusal| match refusal {
+        NotSignedIn::SessionOver => Problem::session_already_ended(),
+        NotSignedIn::Locked(lock) => Problem::target_locked(&lock),
+    })?;
     let status = if signed_in.refreshed { StatusCode::OK } else { StatusCode::CREATED };
     let session = SessionView::for_staff(&signed_in.session, request.now, app.policy());
     Answer::json(status, &SignedInView { session, evicted: &signed_in.evicted })
@@ -85,7 +89,11 @@ pub async fn sign_in_user(app: &App, request: &RequestContext<'_>) -> Result<Ans
 pub async fn record_user_activity(app: &App, request: &RequestContext<'_>) -> Result<Answer, Problem> {
     let (user, id) = (request.path_user()?, request.path_session()?);
     let origin = ReportedOrigin::parse(&mut request.json_body()?)?;
-    let Some(session) = app.store.session(&user, id).await? else {
+    let (session, profile) = tokio::join!(app.store.session(&user, id), app.store.profile(&user));
+    if let Some(lock) = profile?.as_ref().and_then(|profile| profile.lock_at(request.now)) {
+        return Err(Problem::target_locked(lock));
+    }
+    let Some(session) = session? else {
         return Err(no_such_session(app, &user).await);
     };
     let session = live(app, session, request)?;

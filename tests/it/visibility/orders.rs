@@ -115,6 +115,8 @@ struct Promises {
     logged_out: Vec<Key>,
     /// Whether all unbound tokens that were issued before are refused.
     is_cut_off: bool,
+    /// Whether the user is kept out.
+    is_locked: bool,
 }
 
 impl<'c> Case<'c> {
@@ -168,7 +170,7 @@ impl<'c> Case<'c> {
     async fn meet(&mut self, function: usize, request: &Request) -> Check {
         let was_out = match request.caller {
             User(key) | Authorizer(key) => self.is_out(key),
-            Admin | Caller::Service => false,
+            Admin | Caller::Service => self.promises.is_locked && request.lets_in(),
         };
         let mut sent = self.send(function, request);
         match self.stage.engine.run_until_it_waits(sent.as_mut()).await {
@@ -261,6 +263,7 @@ impl<'c> Case<'c> {
         if request.signs_in() {
             self.promises.opened.extend(id(&answer.body));
         }
+        self.promises.is_locked |= request.locks();
         match request.caller {
             User(key) if request.logs_out() => self.promises.logged_out.push(key),
             caller if request.ends_all() => self.note_end_all(caller, request.keeps_own()),
@@ -283,6 +286,9 @@ impl<'c> Case<'c> {
 
     /// Whether the token must be refused by now.
     fn is_out(&self, key: Key) -> bool {
+        if self.promises.is_locked {
+            return true;
+        }
         let session_is_over = self.session_of(key).is_some_and(|id| self.promises.ended.contains(id));
         let is_cut_off = key == Key::Dated && self.promises.is_cut_off;
         session_is_over || is_cut_off || self.promises.logged_out.contains(&key)

@@ -32,6 +32,8 @@ use Caller::{Admin, Authorizer, Service, User};
 
 pub const KEYS: [Key; 5] = [Key::Opener, Key::Named, Key::Other, Key::Fresh, Key::Dated];
 
+const LOCK: &str = "/sessions/user/74/lock";
+
 /// A request. `{id}` in the target is the session that the case is about.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -83,6 +85,15 @@ impl Request {
         self.body["device_fingerprint"].is_string()
     }
 
+    pub fn locks(&self) -> bool {
+        self.target == LOCK
+    }
+
+    /// Whether a service tries to keep the user in.
+    pub fn lets_in(&self) -> bool {
+        self.caller == Service && (self.signs_in() || self.target.ends_with("/activity"))
+    }
+
     pub fn logs_out(&self) -> bool {
         self.target == "/sessions/logout"
     }
@@ -91,7 +102,7 @@ impl Request {
     pub fn ends_all(&self) -> bool {
         let path = self.target.split('?').next().unwrap();
         let ends = ["/sessions/end", "/sessions/logout-all"].contains(&path);
-        !self.is_dry_run() && (ends || (self.method, path) == ("DELETE", "/sessions/user/74"))
+        !self.is_dry_run() && (ends || self.locks() || (self.method, path) == ("DELETE", "/sessions/user/74"))
     }
 
     pub fn keeps_own(&self) -> bool {
@@ -128,6 +139,7 @@ impl Transaction {
 
     pub fn all() -> Vec<Self> {
         let end_all = || request(Admin, "DELETE", "/sessions/user/74");
+        let lock = || request(Admin, "POST", LOCK);
         let keep_own = || request(User(Key::Named), "DELETE", "/sessions/logout-all?exclude_current=true");
         let logout = || request(User(Key::Fresh), "DELETE", "/sessions/logout").naming_session();
         let after_an_ending = |name, by| Self { newest_has_ended: true, ..Self::new(name, 2, by) };
@@ -147,11 +159,14 @@ impl Transaction {
             Self::new("end-all of three", 3, end_all()),
             after_an_ending("end-all after an ending", end_all()),
             Self::new("end-all but one", 3, keep_own()),
+            Self::new("lock of an unknown user", 0, lock()),
+            Self::new("lock of two", 2, lock()),
             Self::new("logout that binds", 2, logout()),
             long(98, 0),
             long(99, 0),
             long(100, 0),
             long(100, 1),
+            Self { number: 0, ..Self::new("lock of many", 100, lock()) },
         ]
     }
 
@@ -195,6 +210,7 @@ fn writes() -> Vec<Request> {
             request(caller, "DELETE", "/sessions/user/74/session/{id}"),
             request(caller, "DELETE", "/sessions/user/74"),
             request(caller, "POST", "/sessions/end").body(json!({"user_ids": ["74"]})),
+            request(caller, "POST", LOCK),
         ]
     };
     let own = |key| {
@@ -226,6 +242,7 @@ fn few_writes() -> Vec<Request> {
     vec![
         request(Admin, "DELETE", "/sessions/user/74/session/{id}"),
         request(Admin, "DELETE", "/sessions/user/74"),
+        request(Admin, "POST", LOCK),
         request(User(Key::Opener), "DELETE", "/sessions/logout"),
         request(User(Key::Named), "DELETE", "/sessions/logout-all?exclude_current=true"),
         sign_in(Key::Fresh, "new"),
