@@ -3,14 +3,14 @@
 use std::env;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use crate::auth::{
     AuthMode, AuthSettings, JwksError, JwksUrl, PublicKeys, RoleClaim, RoleSource, SECRET_MIN, Secret,
 };
 use crate::http::edge::Edge;
-use crate::session::Policy;
+use crate::session::{Policy, Timestamp, to_millisecond};
 use crate::store::{Database, Timeouts};
 
 /// How long a request waits for the issuer's keys.
@@ -189,6 +189,7 @@ fn policy(vars: &Vars<'_>) -> Result<Policy, ConfigError> {
         idle_timeout: (idle > 0).then(|| hours(idle)),
         history: hours(24 * vars.number("HISTORY_DAYS", 90, 1..=3_650)?),
         activity_interval: TimeDelta::seconds(vars.number("ACTIVITY_INTERVAL_SECONDS", 300, 0..=86_400)?),
+        not_before: vars.past_time("SESSIONS_NOT_BEFORE")?,
     })
 }
 
@@ -217,6 +218,14 @@ impl Vars<'_> {
 
     fn required(&self, name: &'static str) -> Result<String, ConfigError> {
         self.get(name).ok_or(ConfigError::Missing(name))
+    }
+
+    fn past_time(&self, name: &'static str) -> Result<Option<Timestamp>, ConfigError> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let time = DateTime::parse_from_rfc3339(&text).ok().map(|time| to_millisecond(time.to_utc()));
+        let past = time.filter(|time| *time <= Utc::now());
+        past.map(Some)
+            .ok_or_else(|| self.invalid(name, "a time in the past such as 2026-01-31T08:00:00Z (RFC 3339)"))
     }
 
     fn role_claim(&self, name: &'static str) -> Result<Option<RoleClaim>, ConfigError> {
@@ -302,6 +311,7 @@ mod tests {
                 idle_timeout: None,
                 history: TimeDelta::hours(90 * 24),
                 activity_interval: TimeDelta::seconds(300),
+                not_before: None,
             }
         );
         assert_eq!((config.unknown_users, config.auth.role_source), (UnknownUsers::Empty, RoleSource::Token));
@@ -328,6 +338,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_named_with_what_the_variable_takes_and_is_never_shown() {
         const USERS_WRITE: &str = "a claim that users cannot write themselves, and not in user_metadata, unsafe_metadata or unsafeMetadata";
+        const PAST: &str = "a time in the past such as 2026-01-31T08:00:00Z (RFC 3339)";
         let short = "s3cr3t-of-31-bytes-0123456789ab";
         assert_eq!(short.len(), SECRET_MIN - 1);
         let cases = [
@@ -347,6 +358,9 @@ mod tests {
             ("LOGOUT_AUDIENCE", "client", "empty unless AUTH_MODE is jwks and USER_ID_CLAIM is sub"),
             ("ROLE_SOURCE", "Token", "token or table"),
             ("UNKNOWN_USERS", "404", "empty or not_found"),
+            ("SESSIONS_NOT_BEFORE", "yesterday", PAST),
+            ("SESSIONS_NOT_BEFORE", "2026-01-31 08:00", PAST),
+            ("SESSIONS_NOT_BEFORE", "2999-01-31T08:00:00Z", PAST),
             ("MAX_SESSIONS", "0", "a whole number from 1 to 1000"),
             ("MAX_SESSIONS", "three", "a whole number from 1 to 1000"),
             ("SESSION_LIFETIME_HOURS", "0", "a whole number from 1 to 87600"),

@@ -654,6 +654,7 @@ const HOW = {
   logout_all: (who) => `Signed out by ${who}, with other devices`,
   evicted: () => "Gave way to a newer sign-in",
   expired: () => "Expired",
+  ended_for_everybody: () => "Everybody was signed out",
 };
 
 function howEnded({ end_reason: reason, ended_by: by, user_id: owner }) {

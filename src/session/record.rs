@@ -21,6 +21,8 @@ pub struct Policy {
     pub history: TimeDelta,
     /// The shortest time between two writes of a session's activity.
     pub activity_interval: TimeDelta,
+    /// Sessions that began before this time are over, and so are unbound tokens up to it. It is never in the future.
+    pub not_before: Option<Timestamp>,
 }
 
 /// One sign-in on one device. Its record may say that it is open after its time is over: ask
@@ -52,11 +54,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// When the session ends by itself: at the end of its lifetime, or of its idle time if that comes first.
+    /// When the session ends by itself: at the end of its lifetime or of its idle time, or when everybody was signed out,
+    /// whichever comes first.
     pub fn deadline(&self, policy: &Policy) -> Timestamp {
-        match policy.idle_timeout {
-            Some(idle) => later(self.last_activity, idle).min(self.expires_at),
-            None => self.expires_at,
+        self.end(policy).0
+    }
+
+    fn end(&self, policy: &Policy) -> (Timestamp, EndReason) {
+        let idle = policy.idle_timeout.map(|idle| later(self.last_activity, idle));
+        let expires = idle.map_or(self.expires_at, |idle| idle.min(self.expires_at));
+        match policy.not_before.filter(|not_before| self.created_at < *not_before) {
+            Some(not_before) if not_before < expires => (not_before, EndReason::EndedForEverybody),
+            _ => (expires, EndReason::Expired),
         }
     }
 
@@ -64,9 +73,8 @@ impl Session {
     /// nobody has written that yet.
     pub fn termination(&self, now: Timestamp, policy: &Policy) -> Option<Termination> {
         self.terminated.clone().or_else(|| {
-            let deadline = self.deadline(policy);
-            let expired = Termination { at: deadline, by: None, reason: EndReason::Expired, note: None };
-            (now >= deadline).then_some(expired)
+            let (at, reason) = self.end(policy);
+            (now >= at).then_some(Termination { at, by: None, reason, note: None })
         })
     }
 
@@ -98,6 +106,19 @@ mod tests {
             let ending = session.termination(at(deadline), &policy).unwrap();
             assert_eq!((ending.reason, ending.at, ending.by), (EndReason::Expired, at(deadline), None));
         }
+    }
+
+    #[test]
+    fn a_session_that_began_before_everybody_was_signed_out_is_over() {
+        let policy = Policy { not_before: Some(at(10)), ..policy(3, Some(5)) };
+        let ending = |created, active| {
+            session(created, active).termination(at(50), &policy).map(|end| (end.at, end.reason))
+        };
+        assert_eq!(ending(0, 9), Some((at(10), EndReason::EndedForEverybody)));
+        assert_eq!(ending(0, 49), Some((at(10), EndReason::EndedForEverybody)), "activity does not keep it");
+        assert_eq!(ending(0, 4), Some((at(9), EndReason::Expired)), "it had expired before");
+        assert_eq!(ending(10, 49), None);
+        assert!(!session(9, 49).is_live_at(at(50), &policy) && session(10, 49).is_live_at(at(50), &policy));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub fn policy(max_sessions: usize, idle_hours: Option<i64>) -> Policy {
         idle_timeout: idle_hours.map(TimeDelta::hours),
         history: TimeDelta::hours(24),
         activity_interval: TimeDelta::seconds(300),
+        not_before: None,
     }
 }
 

@@ -27,11 +27,13 @@ pub enum EndReason {
     Evicted,
     /// Its lifetime or its idle time ran out.
     Expired,
+    /// It began before the time from which sessions count, because an operator signed everybody out.
+    EndedForEverybody,
 }
 
 impl EndReason {
     /// Every reason.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::RevokedByAdmin,
         Self::RevokedByService,
         Self::RevokedByUser,
@@ -39,6 +41,7 @@ impl EndReason {
         Self::LogoutAll,
         Self::Evicted,
         Self::Expired,
+        Self::EndedForEverybody,
     ];
 
     /// The code in the table, in the log and in answers.
@@ -51,6 +54,7 @@ impl EndReason {
             Self::LogoutAll => "logout_all",
             Self::Evicted => "evicted",
             Self::Expired => "expired",
+            Self::EndedForEverybody => "ended_for_everybody",
         }
     }
 
@@ -65,7 +69,7 @@ impl EndReason {
 pub struct Termination {
     /// When the session ended.
     pub at: Timestamp,
-    /// Who ended it; `None` when it expired.
+    /// Who ended it; `None` when it expired or ended for everybody.
     pub by: Option<UserId>,
     /// Why it ended, as a code.
     pub reason: EndReason,

@@ -98,6 +98,10 @@ impl SessionStore {
         let update = end_session(termination, ttl(now, &self.policy))
             .if_compares(EXPIRES_AT, ">", time(now))
             .if_compares(CREATED_AT, "<=", time(now));
+        let update = match self.policy.not_before {
+            Some(not_before) => update.if_compares(CREATED_AT, ">=", time(not_before)),
+            None => update,
+        };
         let Some(idle) = self.policy.idle_timeout else { return update };
         let oldest = now.checked_sub_signed(idle).unwrap_or(Timestamp::MIN_UTC);
         update.if_compares(LAST_ACTIVITY, ">", time(oldest))

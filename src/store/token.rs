@@ -97,7 +97,7 @@ impl SessionStore {
         let (sessions, binding) = tokio::join!(self.user_sessions(user), self.bound_session(user, sk, now));
         let (mut sessions, binding) = (sessions?, binding?);
         let Some(id) = binding else {
-            let token = sessions.unbound_or_ended(authenticated_at);
+            let token = sessions.unbound_or_ended(authenticated_at, &self.policy);
             return Ok(CallerSessions { sessions, token });
         };
         if sessions.session(id).is_none() {
@@ -216,10 +216,11 @@ impl UserSessions {
         }
     }
 
-    /// An unbound token is refused when its user signed in for it in or before the second in which they were last signed out
-    /// everywhere. A token that does not say when that was cannot be judged.
-    fn unbound_or_ended(&self, authenticated_at: Option<i64>) -> TokenSession {
-        let not_before = self.profile.as_ref().and_then(|profile| profile.not_before);
+    /// An unbound token is refused when its user signed in for it in or before the second in which they, or everybody, were last
+    /// signed out everywhere. A token that does not say when that was cannot be judged.
+    fn unbound_or_ended(&self, authenticated_at: Option<i64>, policy: &Policy) -> TokenSession {
+        let own = self.profile.as_ref().and_then(|profile| profile.not_before);
+        let not_before = own.max(policy.not_before.map(|time| time.timestamp()));
         match (authenticated_at, not_before) {
             (Some(at), Some(not_before)) if at <= not_before => TokenSession::Ended,
             _ => TokenSession::Unbound,

@@ -13,6 +13,7 @@ mod bulk;
 mod crash;
 mod edge;
 mod events;
+mod everybody;
 mod faults;
 mod fuzz;
 mod golden;

@@ -339,6 +339,7 @@ fn the_store_behaves_like_the_model() {
         max_sessions: CAP,
         lifetime: TimeDelta::seconds(LIFETIME),
         idle_timeout: Some(TimeDelta::seconds(IDLE)),
+        not_before: None,
         history: TimeDelta::hours(24),
         activity_interval: TimeDelta::seconds(INTERVAL),
     };

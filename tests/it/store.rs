@@ -16,6 +16,7 @@ fn policy(max_sessions: usize) -> Policy {
         max_sessions,
         lifetime: TimeDelta::hours(720),
         idle_timeout: None,
+        not_before: None,
         history: TimeDelta::hours(90 * 24),
         activity_interval: TimeDelta::seconds(300),
     }
