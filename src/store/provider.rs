@@ -40,24 +40,30 @@ impl SessionStore {
     ) -> Result<Option<EndedSession>, StoreError> {
         let key = BindingKey::Provider { session: *provider, auth_time: None };
         let mut backoff = Backoff::start(self.timeouts.chain);
+        let mut ended = None;
         loop {
             let now = clock.now();
             let seen = self.binding(user, &key, now).await?;
             let (seen, record) = self.confirmed_binding(user, &key, seen.session, now).await?;
-            let is_newer = seen.auth_time.is_some_and(|auth_time| auth_time > at);
-            let live = record.filter(|session| session.is_live_at(now, &self.policy) && !is_newer);
-            if let Some(session) = live {
-                return self.end(user, session.id, termination).await;
+            let over_until = seen.not_before.max(self.ended_at(&seen, record.as_ref(), now));
+            if over_until >= Some(at) || seen.auth_time.is_some_and(|auth_time| auth_time > at) {
+                return Ok(ended);
             }
-            if seen.not_before >= Some(at) || is_newer {
-                return Ok(None);
+            if let Some(session) = record.filter(|session| session.is_live_at(now, &self.policy)) {
+                ended = self.end(user, session.id, termination).await?;
+                let receipt = ended.as_ref().and_then(|ended| ended.session.terminated.as_ref());
+                // The provider's clock may be ahead, or an earlier ending may have come first.
+                if receipt.is_some_and(|receipt| receipt.at.timestamp() >= at) {
+                    return Ok(ended);
+                }
+            } else {
+                let tombstone = Binding { not_before: Some(at), ..seen };
+                let put = self.put_provider_binding(user, provider, &tombstone, &seen)?;
+                if self.transact(vec![TransactWriteItem::builder().put(put).build()]).await? {
+                    return Ok(ended);
+                }
+                backoff.wait().await;
             }
-            let tombstone = Binding { not_before: Some(at), ..seen };
-            let put = self.put_provider_binding(user, provider, &tombstone, &seen)?;
-            if self.transact(vec![TransactWriteItem::builder().put(put).build()]).await? {
-                return Ok(None);
-            }
-            backoff.wait().await;
             backoff.check()?;
         }
     }

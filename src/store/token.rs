@@ -121,12 +121,12 @@ impl SessionStore {
         token: Option<&Token>,
         now: Timestamp,
     ) {
-        let ended = binding.session.map(|_| self.ended_at(record.as_ref(), now));
-        caller.seen = SeenBinding { stored: binding, ended: ended.flatten() };
+        let ended = self.ended_at(&binding, record.as_ref(), now);
+        caller.seen = SeenBinding { stored: binding, ended };
         caller.token = match (binding.session, ended) {
             _ if binding.not_before.is_some_and(|second| !is_later(token, second)) => TokenSession::Ended,
-            (Some(id), Some(None)) => TokenSession::Live(id),
-            (Some(_), Some(Some(second))) if !is_later(token, second) => TokenSession::Ended,
+            (Some(id), None) => TokenSession::Live(id),
+            (Some(_), Some(second)) if !is_later(token, second) => TokenSession::Ended,
             _ => caller.sessions.unbound_or_ended(token.and_then(|token| token.authenticated_at)),
         };
         if matches!(caller.token, TokenSession::Live(_)) {
@@ -134,13 +134,21 @@ impl SessionStore {
         }
     }
 
-    /// When the session ended, in whole seconds since 1970; `None` while it is live. Of a session whose record is gone,
-    /// only that it ended before the history began is known.
-    fn ended_at(&self, record: Option<&Session>, now: Timestamp) -> Option<i64> {
-        match record {
-            Some(session) => Some(session.termination(now, &self.policy)?.at.timestamp()),
-            None => Some((now - self.policy.history).timestamp()),
-        }
+    /// The second up to which the ending of the bound session counts: tokens for which the user signed in later are not of
+    /// it. `None` while it is live. Of a session whose record is gone, only that it ended before the history began is known.
+    pub(super) fn ended_at(
+        &self,
+        binding: &Binding,
+        record: Option<&Session>,
+        now: Timestamp,
+    ) -> Option<i64> {
+        binding.session?;
+        let ended = match record {
+            Some(session) => session.termination(now, &self.policy)?.at,
+            None => now - self.policy.history,
+        };
+        // The provider's clock may be ahead of ours.
+        Some(ended.timestamp()).max(binding.auth_time)
     }
 }
 

@@ -24,6 +24,7 @@ mod model;
 mod openapi;
 mod own;
 mod policy;
+mod provider_sessions;
 mod providers;
 mod race;
 mod route;
