@@ -654,6 +654,7 @@ const HOW = {
   logout_all: (who) => `Signed out by ${who}, with other devices`,
   evicted: () => "Gave way to a newer sign-in",
   expired: () => "Expired",
+  logged_out_at_provider: () => "Signed out at the identity provider",
 };
 
 function howEnded({ end_reason: reason, ended_by: by, user_id: owner }) {

@@ -25,6 +25,7 @@ const ENDINGS: Record<EndedSession["end_reason"], string> = {
   logout_all: "signed out, with other devices",
   evicted: "gave way to a newer sign-in",
   expired: "expired",
+  logged_out_at_provider: "signed out at the identity provider",
 };
 
 /** What to say of a failure. The id helps the support to find it in the service's log. */

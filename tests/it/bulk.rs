@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use crate::openapi::Document;
 use crate::support::fault::{Engine, Fault};
 use crate::support::log::Log;
 use crate::support::proxy::{Proxy, Trouble};
@@ -354,6 +355,8 @@ async fn an_admin_who_is_out_meanwhile_stops() {
         assert_eq!(reply.status, outcome, "{}", reply.text);
         if outcome == 401 {
             reply.problem(401, "session_ended");
+            let schema = "/paths/~1sessions~1end/post/responses/401/content/application~1problem+json/schema";
+            assert_eq!(Document::read().faults(schema, &reply.body), [""; 0]);
             let ended: Vec<_> =
                 reply.body["ended"].as_array().unwrap().iter().map(|user| &user["user_id"]).collect();
             assert_eq!((ended, &reply.body["remaining"]), (vec![&json!(74), &json!(75)], &json!([76])));

@@ -12,10 +12,12 @@ use serde_json::Value;
 use sessions::http::Event;
 
 /// The events that are refused, with status and code. All others succeed.
-const REFUSED: [(&str, u64, &str); 7] = [
+const REFUSED: [(&str, u64, &str); 8] = [
     ("refused-not-a-service", 403, "service_only"),
     ("refused-session-ended", 401, "session_ended"),
     ("refused-bad-body", 400, "bad_body"),
+    // The local stack shares a secret with its issuer, so no provider signs anything for it.
+    ("refused-logout-at-provider", 400, "bad_logout_token"),
     ("refused-no-token", 401, "token_missing"),
     ("refused-not-an-admin", 403, "admin_only"),
     ("refused-unknown-session", 404, "session_not_found"),

@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::support::key_server::KeyServer;
-use crate::support::keys::Signer;
+use crate::support::keys::{self, Signer};
 use crate::support::*;
 use chrono::TimeDelta;
 use jsonschema::Validator;
 use serde_json::{Value, json};
+use sessions::http::endpoint::ENDPOINTS;
 use sessions::http::problem::Code;
 use sessions::session::{Note, SessionId, UserId};
 use tokio::task::JoinSet;
@@ -31,6 +32,10 @@ const END_MY_SESSION: &str = "DELETE /sessions/session/{session_id}";
 const LOGOUT: &str = "DELETE /sessions/logout";
 const LOGOUT_ALL: &str = "DELETE /sessions/logout-all";
 const ACTIVITY: &str = "POST /sessions/update-activity";
+const PROVIDER: &str = "POST /sessions/backchannel-logout";
+
+/// How a provider sends a logout token.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// openapi.yaml; places in it are JSON pointers.
 pub struct Document {
@@ -63,7 +68,7 @@ impl Document {
         fields.into_iter().flat_map(|fields| fields.keys().cloned()).collect()
     }
 
-    /// The methods and paths, as [`ROUTES`] spells them.
+    /// The methods and paths, such as `GET /sessions/current`.
     fn routes(&self) -> BTreeSet<String> {
         let mut routes = BTreeSet::new();
         for path in self.keys("/paths") {
@@ -81,7 +86,7 @@ impl Document {
     }
 
     /// What is wrong with a value under the schema at this place.
-    fn faults(&self, schema: &str, value: &Value) -> Vec<String> {
+    pub fn faults(&self, schema: &str, value: &Value) -> Vec<String> {
         let mut validators = self.validators.borrow_mut();
         let validator = validators.entry(schema.to_owned()).or_insert_with(|| self.validator(schema));
         validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
@@ -147,8 +152,8 @@ impl Document {
     /// Every route with every status it answers with, and every code where there are codes.
     fn outcomes(&self) -> BTreeSet<Outcome> {
         let mut outcomes = BTreeSet::new();
-        for route in ROUTES.iter().copied() {
-            let responses = self.responses(route);
+        for route in self.routes() {
+            let responses = self.responses(&route);
             for status in self.keys(&responses) {
                 let content = format!("{}/content", self.step(&responses, &status).unwrap());
                 let problem = self.step(&content, "application/problem+json");
@@ -158,7 +163,7 @@ impl Document {
                     // Only API Gateway answers with this status.
                     None => vec![],
                 };
-                outcomes.extend(codes.into_iter().map(|code| (route.to_owned(), status.clone(), code)));
+                outcomes.extend(codes.into_iter().map(|code| (route.clone(), status.clone(), code)));
             }
         }
         outcomes
@@ -223,7 +228,8 @@ impl Witness {
 
 #[test]
 fn the_document_has_exactly_the_routes_of_the_service() {
-    assert_eq!(Document::read().routes(), ROUTES.iter().map(ToString::to_string).collect());
+    let routes = ENDPOINTS.iter().map(|endpoint| format!("{} {}", endpoint.method, endpoint.path));
+    assert_eq!(Document::read().routes(), routes.collect());
 }
 
 #[test]
@@ -359,6 +365,7 @@ async fn every_answer_is_documented_and_every_documented_answer_occurs() {
     refusals_of_bodies(&witness).await;
     unknown_users_and_sessions(&witness).await;
     failures(&witness).await;
+    calls_of_a_provider(&witness).await;
 
     let mut seen = witness.seen.into_inner();
     // Only when an operator deletes the item between the read and the write of one request.
@@ -449,6 +456,7 @@ async fn successes_of_a_service(witness: &Witness) {
         r#"{"user_ids": [74, "auth0|ab"], "dry_run": true}"#,
         &format!(r#"{{"sessions": {named}, "dry_run": true}}"#),
         r#"{"user_ids": [74], "reason": "x"}"#,
+        r#"{"user_id": 74, "provider_session": "x"}"#,
         &format!(r#"{{"sessions": {named}}}"#),
     ] {
         witness.call(&service, END_USERS, by_service(END_USERS).body(body)).await.ok();
@@ -636,4 +644,40 @@ async fn failures(witness: &Witness) {
         reply.problem(503, "store_unavailable");
         witness.hold(route, &reply);
     }
+}
+
+async fn calls_of_a_provider(witness: &Witness) {
+    let signer = Signer::p256();
+    let keys = [signer.jwk(json!({"kid": "a"}))];
+    let jwks = keys::set(&keys);
+    let settings = [&[("PROVIDER_SESSION_CLAIM", "psid")][..], &keys::settings(&jwks)].concat();
+    let claims = json!({
+        "iss": keys::ISSUER, "aud": keys::AUDIENCE, "sub": "74", "sid": "x", "iat": START, "exp": START + 60,
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    });
+    let token = |kid: &str| signer.token(Some(kid), &claims.to_string());
+    let call =
+        |token: &str| Call::of(PROVIDER).body(&format!("logout_token={token}")).header("content-type", FORM);
+    let good = || call(&token("a"));
+    let service = Service::with(&settings).await;
+    witness.call(&service, PROVIDER, good()).await.ok();
+    witness.call(&service, PROVIDER, call("x")).await.problem(400, "bad_logout_token");
+    let unread = good().with("/rawQueryString", json!("a b"));
+    witness.call(&service, PROVIDER, unread).await.problem(400, "bad_event");
+    let other = Call::of("PUT /sessions/backchannel-logout");
+    witness.call(&service, PROVIDER, other).await.problem(405, "method_not_allowed");
+    let edge = [&[("EDGE_SECRET", EDGE_SECRET), ("EDGE_ONLY", "true")][..], &settings].concat();
+    let edge = Service::with(&edge).await;
+    witness.call(&edge, PROVIDER, good().through_api()).await.problem(403, "edge_only");
+    let server = KeyServer::start(&keys).await;
+    let with_keys = Service::with(&server.settings()).await;
+    witness.call(&with_keys, PROVIDER, call(&token("b"))).await.problem(401, "key_unknown");
+    let silent = KeyServer::start(&[]).await;
+    let without = Service::with(&silent.settings()).await;
+    witness.call(&without, PROVIDER, good()).await.problem(503, "keys_unavailable");
+    let down = Service::on(nowhere(), &settings);
+    witness.call(&down, PROVIDER, good()).await.problem(503, "store_unavailable");
+    let broken = Service::with(&keys::settings(&jwks)).await;
+    broken.add_broken_session().await;
+    witness.call(&broken, PROVIDER, good()).await.problem(500, "internal_error");
 }
