@@ -261,6 +261,7 @@ async fn refusals(story: &mut Story, service: &Service) {
         USER.sign_in().body(&format!("{{\"device_name\": \"{}\"", USER.device)),
         USER.sign_in().body(&USER.fingerprint.repeat(1_000)),
         USER.call(list).with("/rawQueryString", json!(format!("reason={}", USER.note))),
+        USER.call("POST /sessions/backchannel-logout").body(&format!("logout_token={}", USER.token(None))),
     ];
     for call in others {
         story.goes_on(service, &USER, call).await;

@@ -97,11 +97,24 @@ impl Secrets {
         }
         self.personal.add("note", &note(event["rawQueryString"].as_str().unwrap_or_default()));
         self.add_body_of_service(&body);
-        let payload = payload(token);
-        let provider_session = payload["psid"].as_str().unwrap_or_default();
-        self.secret.add("id of a provider's session", provider_session);
-        self.add_digests(user.as_ref(), "provider", provider_session);
+        self.add_provider_session(user.as_ref(), &payload(token)["psid"]);
+        self.add_logout(event);
         self.secret.add("idempotency key", header("idempotency-key").unwrap_or_default());
+    }
+
+    fn add_provider_session(&mut self, user: Option<&UserId>, id: &Value) {
+        let id = id.as_str().unwrap_or_default();
+        self.secret.add("id of a provider's session", id);
+        self.add_digests(user, "provider", id);
+    }
+
+    /// A form with a logout token.
+    fn add_logout(&mut self, event: &Value) {
+        let form = String::from_utf8(raw_body(event)).unwrap_or_default();
+        let token = form.split('&').find_map(|field| field.strip_prefix("logout_token=")).unwrap_or_default();
+        self.secret.add("logout token", token);
+        self.secret.add("signature of a token", token.rsplit('.').next().unwrap_or_default());
+        self.add_provider_session(user(token, event).as_ref(), &payload(token)["sid"]);
     }
 
     /// What the edge says about itself and the client.
@@ -195,9 +208,13 @@ fn encodings(bytes: &[u8]) -> [String; 3] {
 }
 
 fn body(event: &Value) -> Value {
+    serde_json::from_slice(&raw_body(event)).unwrap_or_default()
+}
+
+fn raw_body(event: &Value) -> Vec<u8> {
     let text = event["body"].as_str().unwrap_or_default().as_bytes();
     let decoded = STANDARD.decode(text).ok().filter(|_| event["isBase64Encoded"] == true);
-    serde_json::from_slice(&decoded.unwrap_or_else(|| text.to_vec())).unwrap_or_default()
+    decoded.unwrap_or_else(|| text.to_vec())
 }
 
 /// The `reason` of a query.
