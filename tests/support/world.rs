@@ -174,6 +174,10 @@ impl State {
             assert!(self.bindings().any(|binding| binding == (token, id)), "{token} stays with its session");
         }
         assert!(self.cut_off() >= before.cut_off(), "the cut-off never moves back");
+        for (sk, item) in before.0.iter().filter(|(sk, _)| sk.starts_with("provider#")) {
+            let now = &self.0[sk];
+            assert!(number(now, "not_before") >= number(item, "not_before"), "{sk} never moves back");
+        }
         for (id, item) in before.sessions() {
             let now = self.0.get(&format!("session#{id}")).expect("no session is lost");
             if before.has_ended(id) {

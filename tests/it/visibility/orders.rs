@@ -56,18 +56,36 @@ struct World {
 struct Stage {
     engine: HalfVisible,
     functions: [Service; 4],
+    /// Whether tokens name sessions of an identity provider.
+    is_of_provider: bool,
     /// The ends of cases that have been looked at.
     ends: RefCell<HashSet<String>>,
 }
 
 impl Stage {
-    async fn new(cap: usize) -> Self {
+    async fn new(cap: usize, is_of_provider: bool) -> Self {
         let engine = HalfVisible::new().await;
         let cap = cap.to_string();
-        let settings = [("MAX_SESSIONS", cap.as_str()), ("ACTIVITY_INTERVAL_SECONDS", "0")];
+        let mut settings = vec![("MAX_SESSIONS", cap.as_str()), ("ACTIVITY_INTERVAL_SECONDS", "0")];
+        if is_of_provider {
+            settings.extend([("PROVIDER_SESSION_CLAIM", "psid"), ("SESSION_ID_CLAIM", "own")]);
+        }
         let function = |after| Service { now: at(BEGIN + after), ..engine.service(&settings) };
         let functions = [0, 1, 2, 3].map(function);
-        Self { engine, functions, ends: RefCell::default() }
+        Self { engine, functions, is_of_provider, ends: RefCell::default() }
+    }
+
+    fn admin(&self) -> String {
+        match self.is_of_provider {
+            true => token_with("1", json!({"role": "admin", "psid": "session of the admin"})),
+            false => admin_token(),
+        }
+    }
+
+    /// The token that opened the session of this number.
+    fn opener_of(&self, number: usize) -> String {
+        let name = opener(number);
+        if self.is_of_provider { provider_token(&name, &name, START) } else { named_token("74", &name) }
     }
 
     async fn world(&self, transaction: &Transaction) -> World {
@@ -76,11 +94,11 @@ impl Stage {
         let mut live = Vec::new();
         for number in 0..transaction.sessions + usize::from(transaction.newest_has_ended) {
             let body = device_of(&number.to_string());
-            live.push(service.post("/sessions/create", &opener_of(number), body).await.id());
+            live.push(service.post("/sessions/create", &self.opener_of(number), body).await.id());
         }
         if transaction.newest_has_ended {
             let newest = format!("/sessions/user/74/session/{}", live.pop().unwrap());
-            service.delete(&newest, &admin_token()).await.ok();
+            service.delete(&newest, &self.admin()).await.ok();
         }
         let items = self.engine.items();
         let ids = State::new(&items).sessions().map(|(id, _)| id.to_owned()).collect();
@@ -88,9 +106,15 @@ impl Stage {
     }
 }
 
-/// The token that opened the session of this number.
-fn opener_of(number: usize) -> String {
-    named_token("74", &format!("opener-{number}"))
+/// The name of what opened the session of this number.
+fn opener(number: usize) -> String {
+    format!("opener-{number}")
+}
+
+/// A token of a session of the provider, for which user 74 signed in there at `auth_time`.
+fn provider_token(name: &str, psid: &str, auth_time: i64) -> String {
+    let claims = json!({"jti": name, "psid": psid, "auth_time": auth_time, "iat": START + BEGIN + 1});
+    token_with("74", claims)
 }
 
 /// One case: what happens beside a transaction of which a part is visible.
@@ -112,6 +136,8 @@ struct Promises {
     ended: BTreeSet<String>,
     /// Sessions that were opened.
     opened: BTreeSet<String>,
+    /// Whether the provider's session of the opener was signed out there.
+    logged_out_at_provider: bool,
     /// Tokens that have logged out.
     logged_out: Vec<Key>,
     /// Whether all unbound tokens that were issued before are refused.
@@ -234,7 +260,7 @@ impl<'c> Case<'c> {
         let subject = self.subject.as_deref().unwrap_or(NOBODYS);
         let mut call = Call::new(request.method, &request.target.replace("{id}", subject)).token(&token);
         if !request.body.is_null() {
-            call = call.body(&request.body.to_string());
+            call = call.body(&request.body.to_string().replace("{opener}", &self.psid()));
         }
         if let Some(key) = request.idempotency_key {
             call = call.header("idempotency-key", key);
@@ -259,6 +285,7 @@ impl<'c> Case<'c> {
             {
                 None
             }
+            Key::Opener | Key::Named if self.transaction.by.logs_out_at_provider() => None,
             Key::Opener | Key::Named => self.subject.as_ref(),
             Key::Other => self.world.live.iter().find(|id| Some(*id) != self.subject.as_ref()),
             // A logout by the header binds its token to the session that it ends.
@@ -269,15 +296,47 @@ impl<'c> Case<'c> {
 
     fn token_of(&self, caller: Caller) -> String {
         match caller {
-            Admin => admin_token(),
+            Admin => self.stage.admin(),
             Caller::Service => service_token(),
+            User(key) | Authorizer(key) if self.stage.is_of_provider => self.provider_token(key),
             User(key) | Authorizer(key) => self.token(key),
         }
     }
 
+    /// The provider's session of the opener.
+    fn psid(&self) -> String {
+        let place = self.world.live.iter().position(|each| Some(each) == self.subject.as_ref());
+        let by = &self.transaction.by;
+        match place {
+            _ if self.transaction.signs_in_again() => opener(self.world.live.len()),
+            Some(number) if !by.signs_in() && !by.logs_out_at_provider() => opener(number),
+            _ => "opener".into(),
+        }
+    }
+
+    /// A token that says what our sessions say otherwise: the one that names a session is a refreshed one.
+    fn provider_token(&self, key: Key) -> String {
+        let auth_time = if self.transaction.signs_in_again() { START + BEGIN + 1 } else { START };
+        match key {
+            Key::Opener => provider_token("opener", &self.psid(), auth_time),
+            Key::Named => provider_token("refreshed", &self.psid(), auth_time),
+            Key::Other => {
+                let other = self.world.live.iter().position(|each| Some(each) == self.session_of(key));
+                other.map_or_else(
+                    || provider_token("other", "nobody's", START),
+                    |number| self.stage.opener_of(number),
+                )
+            }
+            Key::Fresh => token_with("74", json!({"jti": "fresh", "psid": "fresh"})),
+            Key::Dated => provider_token("dated", "dated", START + BEGIN),
+        }
+    }
+
     fn token(&self, key: Key) -> String {
-        let opener =
-            |id: Option<&String>| Some(opener_of(self.world.live.iter().position(|each| Some(each) == id)?));
+        let opener = |id: Option<&String>| {
+            let place = self.world.live.iter().position(|each| Some(each) == id)?;
+            Some(self.stage.opener_of(place))
+        };
         match key {
             Key::Opener if self.transaction.by.signs_in() => named_token("74", "opener"),
             Key::Opener | Key::Other => opener(self.session_of(key)).unwrap_or(named_token("74", "nobody's")),
@@ -310,6 +369,10 @@ impl<'c> Case<'c> {
         }
         match request.caller {
             User(key) if request.logs_out() => self.promises.logged_out.push(key),
+            _ if request.logs_out_at_provider() => {
+                self.promises.ended.extend(self.session_of(Key::Opener).cloned());
+                self.promises.logged_out_at_provider = true;
+            }
             caller if request.ends_all() => self.note_end_all(caller, request.keeps_own()),
             _ => {}
         }
@@ -332,7 +395,9 @@ impl<'c> Case<'c> {
     fn is_out(&self, key: Key) -> bool {
         let session_is_over = self.session_of(key).is_some_and(|id| self.promises.ended.contains(id));
         let is_cut_off = key == Key::Dated && self.promises.is_cut_off;
-        session_is_over || is_cut_off || self.promises.logged_out.contains(&key)
+        let is_of_opener = matches!(key, Key::Opener | Key::Named);
+        let is_out_at_provider = self.promises.logged_out_at_provider && is_of_opener;
+        session_is_over || is_out_at_provider || is_cut_off || self.promises.logged_out.contains(&key)
     }
 
     /// The promises, when everything is visible and everybody has an answer.
@@ -427,10 +492,11 @@ fn subsets(items: usize) -> Vec<Vec<usize>> {
 /// Runs every `share`th case from `first` on; returns their number and the failures.
 async fn run_share(first: usize, share: usize) -> (usize, Vec<String>) {
     let _quiet = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::new());
-    let stages = [Stage::new(CAP).await, Stage::new(MANY).await];
+    let stages = [Stage::new(CAP, false).await, Stage::new(MANY, false).await, Stage::new(CAP, true).await];
     let (mut cases, mut failures) = (0, Vec::new());
     for transaction in Transaction::all() {
-        let (stage, name) = (&stages[usize::from(transaction.is_long())], transaction.name);
+        let stage = if transaction.is_of_provider { 2 } else { usize::from(transaction.is_long()) };
+        let (stage, name) = (&stages[stage], transaction.name);
         let world = stage.world(&transaction).await;
         let begun = match Case::new(stage, &world, &transaction).begun().await {
             Ok(begun) => begun,

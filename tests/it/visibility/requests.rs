@@ -32,7 +32,7 @@ use Caller::{Admin, Authorizer, Service, User};
 
 pub const KEYS: [Key; 5] = [Key::Opener, Key::Named, Key::Other, Key::Fresh, Key::Dated];
 
-/// A request. `{id}` in the target is the session that the case is about.
+/// A request. `{opener}` in the body is the provider's session of the token that is called so, and `{id}` in the target is the session that the case is about.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub caller: Caller,
@@ -55,6 +55,12 @@ pub fn sign_in(key: Key, device: &str) -> Request {
 /// The body of a sign-in on this device.
 pub fn device_of(device: &str) -> Value {
     json!({"device_fingerprint": format!("fingerprint-of-{device}")})
+}
+
+/// What a provider that has signed the user out says, as its webhook does.
+fn log_out_at_provider() -> Request {
+    let body = json!({"user_id": "74", "provider_session": "{opener}"});
+    request(Service, "POST", "/sessions/end").body(body)
 }
 
 fn sign_in_by_service() -> Request {
@@ -87,11 +93,16 @@ impl Request {
         self.target == "/sessions/logout"
     }
 
+    pub fn logs_out_at_provider(&self) -> bool {
+        self.body["provider_session"].is_string()
+    }
+
     /// Whether it ends all sessions, or all but the caller's.
     pub fn ends_all(&self) -> bool {
         let path = self.target.split('?').next().unwrap();
         let ends = ["/sessions/end", "/sessions/logout-all"].contains(&path);
-        !self.is_dry_run() && (ends || (self.method, path) == ("DELETE", "/sessions/user/74"))
+        let of_all = !self.is_dry_run() && !self.logs_out_at_provider();
+        of_all && (ends || (self.method, path) == ("DELETE", "/sessions/user/74"))
     }
 
     pub fn keeps_own(&self) -> bool {
@@ -110,6 +121,8 @@ pub struct Transaction {
     pub sessions: usize,
     /// Whether the session that was opened last has ended by itself.
     pub newest_has_ended: bool,
+    /// Whether tokens name sessions of an identity provider.
+    pub is_of_provider: bool,
     /// What makes the transaction.
     pub by: Request,
     /// Which of its transactions it is.
@@ -118,7 +131,16 @@ pub struct Transaction {
 
 impl Transaction {
     fn new(name: &'static str, sessions: usize, by: Request) -> Self {
-        Self { name, sessions, newest_has_ended: false, by, number: 0 }
+        Self { name, sessions, newest_has_ended: false, is_of_provider: false, by, number: 0 }
+    }
+
+    fn of_provider(self) -> Self {
+        Self { is_of_provider: true, ..self }
+    }
+
+    /// Whether a person who has authenticated again signs in with the provider's session of the one that has ended.
+    pub fn signs_in_again(&self) -> bool {
+        self.is_of_provider && self.newest_has_ended
     }
 
     /// Whether the user has more sessions than the cap allows.
@@ -152,12 +174,20 @@ impl Transaction {
             long(99, 0),
             long(100, 0),
             long(100, 1),
+            Self::new("provider's first sign-in", 0, sign_in(Key::Opener, "new")).of_provider(),
+            Self::new("provider's sign-in", 2, sign_in(Key::Opener, "new")).of_provider(),
+            Self::new("provider's sign-in with eviction", 3, sign_in(Key::Opener, "new")).of_provider(),
+            after_an_ending("provider's sign-in again", sign_in(Key::Opener, "new")).of_provider(),
+            Self::new("provider's end-all", 2, end_all()).of_provider(),
+            Self::new("provider's logout that binds", 2, logout()).of_provider(),
+            Self::new("logout at the provider", 2, log_out_at_provider()).of_provider(),
         ]
     }
 
     /// The requests that run beside it, each alone; all that change nothing are together.
     pub fn beside(&self) -> Vec<Vec<Request>> {
-        let writes = if self.is_long() { few_writes() } else { writes() };
+        let mut writes = if self.is_long() { few_writes() } else { writes() };
+        writes.extend(self.is_of_provider.then(log_out_at_provider));
         writes.into_iter().map(|write| vec![write]).chain([reads()]).collect()
     }
 }
