@@ -28,12 +28,15 @@ pub struct Endpoint {
 
 /// A handler.
 pub(super) enum Handler {
-    /// For an authenticated caller. It parses the request (400, 413, 415), checks the caller's session (401), and only then
-    /// does its work.
-    Caller(for<'a> fn(&'a App, &'a RequestContext<'a>) -> Outcome<'a>),
+    /// For an authenticated caller.
+    Caller(CallerHandler),
     /// For an identity provider, whose credential is in the body.
     Provider(for<'a> fn(&'a App, &'a Request, Clock) -> Outcome<'a>),
 }
+
+/// A handler for an authenticated caller. It parses the request (400, 413, 415), checks the caller's session (401), and only
+/// then does its work.
+pub(super) type CallerHandler = for<'a> fn(&'a App, &'a RequestContext<'a>) -> Outcome<'a>;
 
 /// The outcome of a handler. The box keeps the state of all handlers out of the state of a request.
 pub(super) type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send + 'a>>;

@@ -25,7 +25,7 @@ use crate::session::{Clock, Timestamp, UserId};
 use crate::telemetry::log;
 use answer::Answer;
 pub use app::App;
-use endpoint::{Endpoint, Handler};
+use endpoint::{CallerHandler, Endpoint, Handler};
 pub use event::{Event, EventAnswer};
 pub use handlers::authorizer::{AuthorizerAnswer, AuthorizerError};
 use problem::Problem;
@@ -70,7 +70,9 @@ impl App {
         };
         match &route.endpoint.handler {
             Handler::Provider(handler) => (None, handler(self, request, clock).await),
-            Handler::Caller(_) => self.dispatch_caller(request, route, is_through_edge, clock).await,
+            Handler::Caller(handler) => {
+                self.dispatch_caller(request, route, *handler, is_through_edge, clock).await
+            }
         }
     }
 
@@ -85,6 +87,7 @@ impl App {
         &self,
         request: &Request,
         route: Route<'_>,
+        handler: CallerHandler,
         is_through_edge: bool,
         clock: Clock,
     ) -> (Option<UserId>, Result<Answer, Problem>) {
@@ -93,7 +96,7 @@ impl App {
             Ok(authenticated) => authenticated,
             Err(problem) => return (None, Err(problem)),
         };
-        let outcome = self.run_handler(endpoint, &request).await;
+        let outcome = self.run_handler(endpoint, handler, &request).await;
         if let Err(problem) = &outcome {
             audit_refusal(endpoint, &request, problem);
         }
@@ -118,16 +121,14 @@ impl App {
     async fn run_handler(
         &self,
         endpoint: &Endpoint,
+        handler: CallerHandler,
         request: &RequestContext<'_>,
     ) -> Result<Answer, Problem> {
         access::check_claims(self, endpoint.access, &request.caller, request.action())?;
         if endpoint.method != Method::POST {
             request.no_body()?;
         }
-        match &endpoint.handler {
-            Handler::Caller(handler) => handler(self, request).await,
-            Handler::Provider(_) => Err(Problem::unknown_route()),
-        }
+        handler(self, request).await
     }
 }
 

@@ -6,9 +6,21 @@ use super::backoff::Backoff;
 use super::binding::BindingKey;
 use super::item::Binding;
 use super::{EndedSession, SessionStore, StoreError};
-use crate::session::{Clock, ProviderSession, SessionId, Termination, Timestamp, UserId};
+use crate::session::{Clock, ProviderSession, Session, SessionId, Termination, Timestamp, UserId};
 
 impl SessionStore {
+    /// What is known of a session of the provider, and the session that it has here, as one instant has them.
+    async fn provider_session(
+        &self,
+        user: &UserId,
+        provider: &ProviderSession,
+        now: Timestamp,
+    ) -> Result<(Binding, Option<Session>), StoreError> {
+        let key = BindingKey::Provider { session: *provider, auth_time: None };
+        let seen = self.binding(user, &key, now).await?;
+        self.confirmed_binding(user, &key, seen.session, now).await
+    }
+
     /// The live session of a session of the provider.
     ///
     /// # Errors
@@ -19,9 +31,7 @@ impl SessionStore {
         provider: &ProviderSession,
         now: Timestamp,
     ) -> Result<Option<SessionId>, StoreError> {
-        let key = BindingKey::Provider { session: *provider, auth_time: None };
-        let seen = self.binding(user, &key, now).await?;
-        let (_, record) = self.confirmed_binding(user, &key, seen.session, now).await?;
+        let (_, record) = self.provider_session(user, provider, now).await?;
         Ok(record.filter(|session| session.is_live_at(now, &self.policy)).map(|session| session.id))
     }
 
@@ -39,13 +49,11 @@ impl SessionStore {
         termination: &Termination,
         clock: Clock,
     ) -> Result<Option<EndedSession>, StoreError> {
-        let key = BindingKey::Provider { session: *provider, auth_time: None };
         let mut backoff = Backoff::start(self.timeouts.chain);
         let mut ended = None;
         loop {
             let now = clock.now();
-            let seen = self.binding(user, &key, now).await?;
-            let (seen, record) = self.confirmed_binding(user, &key, seen.session, now).await?;
+            let (seen, record) = self.provider_session(user, provider, now).await?;
             let over_until = seen.not_before.max(self.ended_at(&seen, record.as_ref(), now));
             if over_until >= Some(at) || seen.auth_time.is_some_and(|auth_time| auth_time > at) {
                 return Ok(ended);

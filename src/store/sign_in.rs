@@ -50,7 +50,8 @@ impl SessionStore {
     /// conditional write of its activity at most. Otherwise one transaction raises the version, refreshes the live
     /// session of the same device or opens a new one, binds the token to it, and ends the oldest sessions over the cap
     /// and those that have expired. All of this is decided again after every read and by the clock of that moment, so
-    /// a termination that races with the sign-in wins. Returns `None`, and has written nothing, when the session of the token or key is over.
+    /// a termination that races with the sign-in wins. Returns `None`, and has written nothing, when the session of the
+    /// token or key is over.
     ///
     /// # Errors
     /// [`StoreError`]. Evictions may have happened by then. The sign-in has not, unless its answer was lost.
